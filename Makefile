@@ -1,0 +1,53 @@
+# `make book` and `make test` do all that they need, from a fresh clone.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PAGE := _build/html/index.html
+PORT ?= 8000
+
+.PHONY: help setup book serve lab notebooks test lint lock clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## create .venv with the pinned packages
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "TensorFlow 2.21 needs Python 3.11 to 3.13: make setup PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(READY) ## render the book
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@echo "The book: file://$(CURDIR)/$(PAGE)   (make serve opens it)"
+
+serve: book ## serve the book and open it in the browser
+	@( sleep 1; $(BIN)/python -m webbrowser http://127.0.0.1:$(PORT)/ ) &
+	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
+	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
+
+test: $(READY) ## run every test, each notebook included
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## check the style and the types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lock: $(READY) ## renew requirements.txt from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 \
+	  --all-extras --group book --group tools --generate-hashes \
+	  --custom-compile-command "make lock" --output-file requirements.txt
+
+clean: ## remove all that was built, and .venv
+	rm -rf .venv _build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

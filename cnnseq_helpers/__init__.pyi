@@ -1,0 +1,17 @@
+from .datasets import Dataset as Dataset
+from .datasets import load_basic_motions as load_basic_motions
+from .datasets import load_dataset as load_dataset
+from .plotting import plot_recordings as plot_recordings
+from .plotting import plot_scores as plot_scores
+from .plotting import use_book_style as use_book_style
+from .shapes import ShapeError as ShapeError
+from .shapes import check_shape as check_shape
+from .shapes import conv_output_length as conv_output_length
+from .shapes import pool_output_length as pool_output_length
+from .testing import measured_receptive_field as measured_receptive_field
+from .tracing import ReceptiveField as ReceptiveField
+from .tracing import ShapeTrace as ShapeTrace
+from .tracing import receptive_field as receptive_field
+from .tracing import trace_shapes as trace_shapes
+
+__version__: str

@@ -1,0 +1,243 @@
+"""Axis names and convolution arithmetic: works on a machine without TensorFlow."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+Array = TypeVar("Array")
+
+AXIS_NAMES = {
+    1: ("batch",),
+    2: ("batch", "features"),
+    3: ("batch", "time", "channels"),
+    4: ("batch", "height", "width", "channels"),
+    5: ("batch", "time", "height", "width", "channels"),
+}
+
+
+class ShapeError(ValueError):
+    """Shapes that do not fit: what was done, what was expected, what came, what to do."""
+
+
+# --- Axis names -----------------------------------------------------------------------
+
+
+def check_shape(x: Array, axes: str, /, **sizes: int) -> Array:
+    """Return `x` unchanged if it has the named axes, and complain by name if not.
+
+    Parameters
+    ----------
+    x : array or tensor
+        Anything with a ``shape``. Sizes that are unknown (None) fit any size.
+    axes : str
+        The names of the axes in order, separated by blanks: ``"batch time channels"``.
+    **sizes : int
+        The expected size of an axis, by its name: ``time=20``.
+
+    Returns
+    -------
+    array or tensor
+        `x` itself.
+
+    Raises
+    ------
+    ShapeError
+        If the number of axes or a size differs, or a size is given for an axis that
+        `axes` does not name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = check_shape(np.zeros((8, 20, 3)), "batch time channels", time=20)
+    >>> check_shape(np.zeros((8, 20)), "batch time channels")
+    Traceback (most recent call last):
+    ...
+    cnnseq_helpers.shapes.ShapeError: check_shape expected (batch, time, channels), \
+got the 2 axes (8, 20). Add the missing axis: x[..., None] appends one of size 1.
+    """
+    names = axes.split()
+    expected = f"({', '.join(names)})"
+    if not names or len(set(names)) < len(names):
+        raise ShapeError(
+            f"check_shape needs different axis names, got {axes!r}. "
+            'Name each axis once: "batch time channels".'
+        )
+    for name in sizes:
+        if name not in names:
+            raise ShapeError(
+                f"check_shape got the size {name}={sizes[name]}, but the axes are "
+                f"{expected}. Give sizes for these names only."
+            )
+    try:
+        shape = tuple(x.shape)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError, ValueError):
+        raise ShapeError(
+            f"check_shape expected an array with the axes {expected}, got a "
+            f"{type(x).__name__} without a known shape. Convert it: np.asarray(x)."
+        ) from None
+    if len(shape) != len(names):
+        cure = (
+            "Add the missing axis: x[..., None] appends one of size 1."
+            if len(shape) < len(names)
+            else "Index or reshape the axes away that are not named."
+        )
+        raise ShapeError(
+            f"check_shape expected {expected}, got the {len(shape)} axes {shape}. {cure}"
+        )
+    for name, size in zip(names, shape, strict=True):
+        wanted = sizes.get(name, size)
+        if size is not None and wanted != size:
+            raise ShapeError(
+                f"check_shape expected {name}={wanted}, got {name}={size} in "
+                f"{name_axes(shape, names)}. Change the {name} axis of x or the "
+                "expected size."
+            )
+    return x
+
+
+def name_axes(shape: Sequence[int | None], names: Sequence[str] = ()) -> str:
+    """Write a shape with its axis names, those of its rank if none are given.
+
+    Examples
+    --------
+    >>> name_axes((None, 100, 6))
+    '(batch, time=100, channels=6)'
+    """
+    names = names or AXIS_NAMES.get(len(shape), [f"axis{i}" for i in range(len(shape))])
+    sized = (n if s is None else f"{n}={s}" for n, s in zip(names, shape, strict=True))
+    return f"({', '.join(sized)})"
+
+
+# --- Convolution arithmetic -----------------------------------------------------------
+
+
+def conv_output_length(
+    length: int | None,
+    kernel_size: int,
+    strides: int = 1,
+    padding: str = "valid",
+    dilation_rate: int = 1,
+) -> int | None:
+    """Return how many steps leave a convolution, along one axis.
+
+    Parameters
+    ----------
+    length : int or None
+        Steps that enter. None (unknown) gives None.
+    kernel_size : int
+        Steps that the kernel multiplies.
+    strides : int
+        Steps from one output to the next. Keras's Conv1D refuses strides and dilation
+        together; the arithmetic holds for both.
+    padding : {"valid", "same", "causal"}
+        As in Keras: no padding; zeros on both sides; zeros in front only.
+    dilation_rate : int
+        Steps from one kernel element to the next.
+
+    Returns
+    -------
+    int or None
+        Steps of the output.
+
+    Raises
+    ------
+    ShapeError
+        If an argument is not a positive whole number, the padding is unknown, or the
+        sequence is shorter than the kernel reaches.
+
+    Notes
+    -----
+    The relations are those of Dumoulin and Visin, "A guide to convolution arithmetic
+    for deep learning", arXiv:1603.07285.
+
+    Examples
+    --------
+    >>> conv_output_length(100, kernel_size=9)
+    92
+    >>> conv_output_length(100, kernel_size=9, strides=2, padding="same")
+    50
+    """
+    if length is not None:
+        _check_whole("conv_output_length", "length", length, at_least=0)
+    for name, value in [
+        ("kernel_size", kernel_size),
+        ("strides", strides),
+        ("dilation_rate", dilation_rate),
+    ]:
+        _check_whole("conv_output_length", name, value, at_least=1)
+    if padding not in ("valid", "same", "causal"):
+        raise ShapeError(
+            "conv_output_length expected padding 'valid', 'same' or 'causal', "
+            f"got {padding!r}. Use one of the three."
+        )
+    if length is None:
+        return None
+    if padding != "valid":
+        return -(-length // strides)
+    reach = (kernel_size - 1) * dilation_rate + 1
+    if length < reach:
+        raise ShapeError(
+            f"conv_output_length expected at least {reach} steps for kernel_size="
+            f"{kernel_size} and dilation_rate={dilation_rate} without padding, got "
+            f"{length}. Use a shorter kernel, a longer sequence or padding='same'."
+        )
+    return (length - reach) // strides + 1
+
+
+def pool_output_length(
+    length: int | None,
+    pool_size: int,
+    strides: int | None = None,
+    padding: str = "valid",
+) -> int | None:
+    """Return how many steps leave a pooling layer, along one axis.
+
+    Parameters
+    ----------
+    length : int or None
+        Steps that enter. None (unknown) gives None.
+    pool_size : int
+        Steps that are pooled into one.
+    strides : int, optional
+        Steps from one output to the next; `pool_size` if not given, as in Keras.
+    padding : {"valid", "same"}
+        "valid" drops the steps at the end that do not fill a pool.
+
+    Returns
+    -------
+    int or None
+        Steps of the output.
+
+    Raises
+    ------
+    ShapeError
+        As `conv_output_length`, and for ``padding="causal"``, which pooling lacks.
+
+    Examples
+    --------
+    >>> pool_output_length(92, pool_size=4)
+    23
+    """
+    _check_whole("pool_output_length", "pool_size", pool_size, at_least=1)
+    if padding not in ("valid", "same"):
+        raise ShapeError(
+            "pool_output_length expected padding 'valid' or 'same', got "
+            f"{padding!r}. To pool the past only, put "
+            "ZeroPadding1D((pool_size - 1, 0)) in front of a 'valid' pooling layer."
+        )
+    strides = pool_size if strides is None else strides
+    return conv_output_length(length, pool_size, strides, padding)
+
+
+def _check_whole(doing: str, name: str, value: Any, at_least: int) -> None:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = at_least - 1
+    if number < at_least:
+        raise ShapeError(
+            f"{doing} expected {name} to be a whole number of at least {at_least}, "
+            f"got {value!r}. Change {name}."
+        )

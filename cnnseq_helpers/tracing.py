@@ -1,0 +1,244 @@
+"""How far a model sees and which shapes leave its layers, read off its graph.
+
+Nothing here imports TensorFlow or Keras: the model that is handed in brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+from ._reach import NoReach, Reach, through
+from .shapes import ShapeError, name_axes
+
+
+class ReceptiveField(NamedTuple):
+    """The input steps that one output step depends on.
+
+    Output step t sees the input steps from ``t * stride - left`` to
+    ``t * stride + right``, as far as they exist.
+
+    Attributes
+    ----------
+    size : int
+        ``left + right + 1`` steps.
+    stride : int
+        Input steps from one output step to the next.
+    left, right : int
+        Steps before and after ``t * stride``. A causal model has ``right == 0``.
+    """
+
+    size: int
+    stride: int
+    left: int
+    right: int
+
+
+def receptive_field(model: Any) -> ReceptiveField:
+    """Return how many input steps one output step of a model depends on.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A Functional model or a built Sequential one with one input and one output,
+        both (batch, time, ...). Convolutions, poolings, paddings, croppings, layers
+        that work step by step, nested models and merged branches are understood.
+
+    Returns
+    -------
+    ReceptiveField
+        The size, stride, left and right reach along axis 1, in input steps.
+
+    Raises
+    ------
+    ShapeError
+        If a layer joins the whole sequence (a recurrent layer, a global pooling), or is
+        not one of Keras's own, or the model was not built. The message names the layer.
+
+    See Also
+    --------
+    cnnseq_helpers.testing.measured_receptive_field : the same by experiment.
+
+    Notes
+    -----
+    The recursion is that of Araujo, Norris and Sim, "Computing Receptive Fields of
+    Convolutional Neural Networks", Distill 2019, doi:10.23915/distill.00021.
+
+    Examples
+    --------
+    >>> import keras
+    >>> model = keras.Sequential([
+    ...     keras.Input((100, 6)),
+    ...     keras.layers.Conv1D(32, 9),
+    ...     keras.layers.MaxPooling1D(4),
+    ... ])
+    >>> receptive_field(model)
+    ReceptiveField(size=12, stride=4, left=0, right=11)
+    """
+    graph = _graph(model, "receptive_field")
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ShapeError(
+            "receptive_field expected a model with one input and one output, got "
+            f"{len(graph.inputs)} and {len(graph.outputs)}. Ask for one pair at a time: "
+            "receptive_field(keras.Model(model.inputs[0], model.outputs[0]))."
+        )
+    _, (reach,) = _follow(graph, [_start(graph.inputs[0].shape)])
+    if isinstance(reach, NoReach):
+        raise ShapeError(f"receptive_field {reach.reason}")
+    size = reach.left + reach.right + 1
+    return ReceptiveField(size, reach.stride, reach.left, reach.right)
+
+
+# --- The sequence of shapes -----------------------------------------------------------
+
+
+class TracedLayer(NamedTuple):
+    """One row of a `ShapeTrace`."""
+
+    layer: str
+    output_shape: str
+    parameters: int
+    receptive_field: str
+
+
+class ShapeTrace(NamedTuple):
+    """The layers of a model and what leaves each of them, as a text or HTML table."""
+
+    rows: tuple[TracedLayer, ...]
+
+    @property
+    def parameters(self) -> int:
+        """The parameters of all layers together."""
+        return sum(row.parameters for row in self.rows)
+
+    def _cells(self) -> list[tuple[str, str, str, str]]:
+        header = ("layer", "output shape", "parameters", "receptive field")
+        body = [(a, b, f"{count:,}", d) for a, b, count, d in self.rows]
+        return [header, *body, ("total", "", f"{self.parameters:,}", "")]
+
+    def __repr__(self) -> str:
+        cells = self._cells()
+        a, b, c, _ = (max(map(len, column)) for column in zip(*cells, strict=True))
+        lines = (f"{w:{a}}  {x:{b}}  {y:>{c}}  {z}".rstrip() for w, x, y, z in cells)
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        header, *body = (
+            [escape(cell).replace("  ", "&emsp;") for cell in row]
+            for row in self._cells()
+        )
+        head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+        rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in body)
+        return (
+            f'<table class="shape-trace"><thead><tr>{head}</tr></thead>'
+            f"<tbody>{rows}</tbody></table>"
+        )
+
+
+def trace_shapes(model: Any) -> ShapeTrace:
+    """List the layers of a model: output shape by axis name, parameters, field.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A Functional model or a built Sequential one. The layers of nested models are
+        indented.
+
+    Returns
+    -------
+    ShapeTrace
+        A table, as text and as HTML. The receptive field counts the input steps, along
+        axis 1, that one output step depends on: "no limit" stands behind a layer that
+        joins the whole sequence, "unknown" where `receptive_field` gives up.
+
+    Raises
+    ------
+    ShapeError
+        If the model has no shapes yet.
+
+    Examples
+    --------
+    >>> import keras
+    >>> model = keras.Sequential([
+    ...     keras.Input((100, 6), name="recording"),
+    ...     keras.layers.Conv1D(32, 9, name="conv"),
+    ...     keras.layers.LSTM(32, name="lstm"),
+    ... ])
+    >>> trace_shapes(model)
+    layer          output shape                   parameters  receptive field
+    recording      (batch, time=100, channels=6)           0  1
+    conv (Conv1D)  (batch, time=92, channels=32)       1,760  9
+    lstm (LSTM)    (batch, features=32)                8,320  no limit
+    total                                             10,080
+    """
+    graph = _graph(model, "trace_shapes")
+    steps, _ = _follow(graph, [_start(x.shape) for x in graph.inputs])
+    counted: set[int] = set()
+    rows = []
+    for depth, operation, outputs, reach in steps:
+        kind = type(operation).__name__
+        label = operation.name if kind == "InputLayer" else f"{operation.name} ({kind})"
+        shapes = ", ".join(name_axes(output.shape) for output in outputs)
+        parameters = 0
+        if id(operation) not in counted and not _is_model(operation):
+            # A keras.ops function is an operation without parameters.
+            parameters = getattr(operation, "count_params", int)()
+        counted.add(id(operation))
+        rows.append(TracedLayer("  " * depth + label, shapes, parameters, str(reach)))
+    return ShapeTrace(tuple(rows))
+
+
+# --- Walking through a model ----------------------------------------------------------
+
+
+class _Step(NamedTuple):
+    depth: int
+    operation: Any
+    outputs: list[Any]
+    reach: Reach | NoReach
+
+
+def _is_model(operation: Any) -> bool:
+    # A built Sequential keeps its graph in _functional; a Functional model is one.
+    return hasattr(getattr(operation, "_functional", operation), "_nodes_by_depth")
+
+
+def _graph(model: Any, doing: str) -> Any:
+    if not _is_model(model):
+        raise ShapeError(
+            f"{doing} expected a Functional model or a built Sequential one, got "
+            f"{type(model).__name__}. Start a Sequential with keras.Input(shape); "
+            "write a subclassed model with the Functional API."
+        )
+    return getattr(model, "_functional", model)
+
+
+def _start(shape: tuple[int | None, ...]) -> Reach | NoReach:
+    if len(shape) < 2:
+        return NoReach("unknown", "expected an input with a time axis, got one without.")
+    return Reach(shape[1])
+
+
+def _follow(
+    graph: Any, entering: Sequence[Reach | NoReach], depth: int = 0
+) -> tuple[list[_Step], list[Reach | NoReach]]:
+    """Walk through a model in order: its layers, and the reach of each output."""
+    reaches = {id(x): reach for x, reach in zip(graph.inputs, entering, strict=True)}
+    steps = []
+    levels = sorted(graph._nodes_by_depth, reverse=True)
+    for node in (node for level in levels for node in graph._nodes_by_depth[level]):
+        operation, outputs = node.operation, node.outputs
+        arriving = [reaches[id(x)] for x in node.input_tensors]
+        inner: list[_Step] = []
+        if node.is_input:
+            leaving = [reaches[id(x)] for x in outputs]
+        elif _is_model(operation):
+            inner, leaving = _follow(_graph(operation, ""), arriving, depth + 1)
+        else:
+            rank = len(node.input_tensors[0].shape)
+            leaving = [through(operation, rank, arriving)] * len(outputs)
+        reaches.update({id(x): r for x, r in zip(outputs, leaving, strict=True)})
+        if not (node.is_input and depth):
+            steps += [_Step(depth, operation, outputs, leaving[0]), *inner]
+    return steps, [reaches[id(x)] for x in graph.outputs]
