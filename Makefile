@@ -22,7 +22,8 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY) ## render the book
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@# A page with a warning is not built again by the next run, so start that one afresh.
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build; exit 1; }
 	@echo "The book: file://$(CURDIR)/$(PAGE)   (make serve opens it)"
 
 serve: book ## serve the book and open it in the browser

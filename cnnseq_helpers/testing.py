@@ -112,38 +112,45 @@ def _outputs(model: Any, x: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
-    """Read the field off the influence matrix; None if an edge hides one of its ends."""
+    """Read the field off the influence matrix; None if an edge may hide a part of it."""
     outputs = np.flatnonzero(influence.any(axis=0))
     first = influence[:, outputs].argmax(axis=0)
     last = len(influence) - 1 - influence[::-1, outputs].argmax(axis=0)
-    steps = {*np.diff(first).tolist(), *np.diff(last).tolist()} - {0}
-    fits = [_fit(outputs * stride, stride, first, last, influence) for stride in steps]
-    if steps and not any(fits):
+    jumps = {*np.diff(first).tolist(), *np.diff(last).tolist()}
+    strides = [jump for jump in jumps if jump > 0]
+    fits = [_fit(outputs, stride, first, last, len(influence)) for stride in strides]
+    if strides and not any(fits):
         raise ShapeError(
             "measured_receptive_field expected the same field at every output step, "
             "but it changes from step to step. Measure the convolutional part alone."
         )
-    seen = [field for field, ends_are_inside in filter(None, fits) if ends_are_inside]
-    return seen[0] if len(seen) == 1 else None
+    if not strides or len(outputs) < 3:
+        return None
+    _, field = max(fit for fit in fits if fit is not None)
+    # A dilated field may go on behind another gap like its widest, so see that far too.
+    gap = max(np.diff(np.flatnonzero(column)).max(initial=1) for column in influence.T)
+    starts, stops = outputs * field.stride - field.left, outputs * field.stride + field.right
+    seen = (starts >= gap).any() and (stops < len(influence) - gap).any()
+    return field if seen else None
 
 
 def _fit(
-    centres: NDArray[np.int64],
+    outputs: NDArray[np.int64],
     stride: int,
     first: NDArray[np.int64],
     last: NDArray[np.int64],
-    influence: NDArray[np.bool_],
-) -> tuple[ReceptiveField, bool] | None:
-    """Fit one stride: the field, and whether both its ends were seen; None if it fails.
+    length: int,
+) -> tuple[int, ReceptiveField] | None:
+    """Return the widest field for this stride, and at how many ends it was found.
 
-    Near an edge the outermost step of a dilated field may be missing, so the field is
-    the widest one, which must then hold wherever it lies inside the input.
+    Near an edge the outermost steps of a dilated field are missing, so the field may be
+    wider than what an output step there depends on. None if it fails inside the input.
     """
+    centres = outputs * stride
     left, right = int((centres - first).max()), int((last - centres).max())
     starts, stops = centres - left, centres + right
-    inside_left, inside_right = starts >= 0, stops < len(influence)
+    inside_left, inside_right = starts >= 0, stops < length
     if (starts != first)[inside_left].any() or (stops != last)[inside_right].any():
         return None
-    clear = (starts > 0).any() and (stops < len(influence) - 1).any()
-    twice = max(inside_left.sum(), inside_right.sum()) > 1
-    return ReceptiveField(left + right + 1, stride, left, right), bool(clear and twice)
+    found = int(inside_left.sum() + inside_right.sum())
+    return found, ReceptiveField(left + right + 1, stride, left, right)
