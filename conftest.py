@@ -4,7 +4,7 @@ import pytest
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    # TensorFlow reports the machine's processor and drivers on stderr as it starts. No
-    # setting silences all of it, so stderr is not compared, and `make notebooks` drops it.
+    # TensorFlow describes the machine on stderr as it starts, and no setting silences
+    # all of it. So nbval does not compare stderr, and `make notebooks` drops it.
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("stderr",)

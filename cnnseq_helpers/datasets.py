@@ -55,7 +55,9 @@ class Dataset(NamedTuple):
 
 _CHANNELS = {
     "BasicMotions": tuple(
-        f"{sensor} {axis}" for sensor in ("accelerometer", "gyroscope") for axis in "xyz"
+        f"{sensor} {axis}"
+        for sensor in ("accelerometer", "gyroscope")
+        for axis in "xyz"
     ),
 }
 
@@ -120,8 +122,8 @@ def load_dataset(name: str) -> Dataset:
     """
     if name not in _CHANNELS:
         raise ValueError(
-            f"load_dataset expected one of {', '.join(sorted(_CHANNELS))}, got {name!r}. "
-            "Only data sets that ship inside aeon can be loaded without a download."
+            f"load_dataset expected one of {', '.join(sorted(_CHANNELS))}, got "
+            f"{name!r}. Only data sets that ship inside aeon need no download."
         )
     try:
         from aeon.datasets import load_classification

@@ -11,6 +11,7 @@ from .datasets import Dataset
 
 try:
     import matplotlib.pyplot as plt
+    from cycler import cycler
 except ImportError as error:
     raise ImportError(
         "cnnseq_helpers.plotting draws with matplotlib, which is not installed. "
@@ -33,7 +34,7 @@ def use_book_style() -> None:
     plt.rcParams.update(
         {
             "axes.grid": True,
-            "axes.prop_cycle": plt.cycler(color=PALETTE),
+            "axes.prop_cycle": cycler(color=PALETTE),
             "axes.spines.right": False,
             "axes.spines.top": False,
             "axes.titlelocation": "left",
@@ -108,7 +109,7 @@ def plot_recordings(
 def plot_scores(
     scores: Mapping[str, Sequence[float]], *, baseline: float | None = None
 ) -> Figure:
-    """Draw a ladder of models: a dot for each seed's accuracy, a bar for their mean.
+    r"""Draw a ladder of models: a dot for each seed's accuracy, a bar for their mean.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def plot_scores(
     --------
     >>> figure = plot_scores({"LSTM": [0.7, 0.8], "Conv1D, LSTM": [1.0, 0.9]})
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    ['LSTM\\nmean 0.75', 'Conv1D, LSTM\\nmean 0.95']
+    ['LSTM\nmean 0.75', 'Conv1D, LSTM\nmean 0.95']
     """
     figure, panel = plt.subplots(figsize=(5.2, 0.8 + 0.6 * len(scores)))
     means = [np.mean(values) for values in scores.values()]
@@ -139,7 +140,8 @@ def plot_scores(
     if baseline is not None:
         panel.axvline(baseline, linestyle="--", color="0.35")
     panel.set_yticks(
-        rows, [f"{name}\nmean {m:.2f}" for name, m in zip(scores, means, strict=True)]
+        rows,
+        [f"{name}\nmean {m:.2f}" for name, m in zip(scores, means, strict=True)],
     )
     panel.invert_yaxis()
     panel.set(xlim=(0, 1.03), xlabel="test accuracy (a dot: one seed)")

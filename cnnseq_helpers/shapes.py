@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 Array = TypeVar("Array")
 
@@ -18,7 +18,7 @@ AXIS_NAMES = {
 
 
 class ShapeError(ValueError):
-    """Shapes that do not fit: what was done, what was expected, what came, what to do."""
+    """Shapes that do not fit: what was done, expected and received, and what to do."""
 
 
 # --- Axis names -----------------------------------------------------------------------
@@ -84,7 +84,8 @@ got the 2 axes (8, 20). Add the missing axis: x[..., None] appends one of size 1
             else "Index or reshape the axes away that are not named."
         )
         raise ShapeError(
-            f"check_shape expected {expected}, got the {len(shape)} axes {shape}. {cure}"
+            f"check_shape expected {expected}, got the {len(shape)} axes {shape}. "
+            f"{cure}"
         )
     for name, size in zip(names, shape, strict=True):
         wanted = sizes.get(name, size)

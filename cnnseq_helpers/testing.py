@@ -112,7 +112,7 @@ def _outputs(model: Any, x: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
-    """Read the field off the influence matrix; None if an edge may hide a part of it."""
+    """Read the field off the influence matrix; None if an edge may hide some."""
     outputs = np.flatnonzero(influence.any(axis=0))
     first = influence[:, outputs].argmax(axis=0)
     last = len(influence) - 1 - influence[::-1, outputs].argmax(axis=0)
@@ -129,7 +129,10 @@ def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
     _, field = max(fit for fit in fits if fit is not None)
     # A dilated field may go on behind another gap like its widest, so see that far too.
     gap = max(np.diff(np.flatnonzero(column)).max(initial=1) for column in influence.T)
-    starts, stops = outputs * field.stride - field.left, outputs * field.stride + field.right
+    starts, stops = (
+        outputs * field.stride - field.left,
+        outputs * field.stride + field.right,
+    )
     seen = (starts >= gap).any() and (stops < len(influence) - gap).any()
     return field if seen else None
 

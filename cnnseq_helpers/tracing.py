@@ -80,8 +80,8 @@ def receptive_field(model: Any) -> ReceptiveField:
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ShapeError(
             "receptive_field expected a model with one input and one output, got "
-            f"{len(graph.inputs)} and {len(graph.outputs)}. Ask for one pair at a time: "
-            "receptive_field(keras.Model(model.inputs[0], model.outputs[0]))."
+            f"{len(graph.inputs)} and {len(graph.outputs)}. Ask for one pair at a "
+            "time: receptive_field(keras.Model(model.inputs[0], model.outputs[0]))."
         )
     _, (reach,) = _follow(graph, [_start(graph.inputs[0].shape)])
     if isinstance(reach, NoReach):
@@ -216,7 +216,9 @@ def _graph(model: Any, doing: str) -> Any:
 
 def _start(shape: tuple[int | None, ...]) -> Reach | NoReach:
     if len(shape) < 2:
-        return NoReach("unknown", "expected an input with a time axis, got one without.")
+        return NoReach(
+            "unknown", "expected an input with a time axis, got one without."
+        )
     return Reach(shape[1])
 
 

@@ -51,7 +51,11 @@ def test_the_model_is_left_as_it_was():
         ((8,), [layers.Dense(2)], "one input of"),
         ((8, 2), [layers.Flatten()], "one output of"),
         ((8, None), [layers.ReLU()], "one input of"),
-        ((8, 2), [layers.Conv1D(2, 8, padding="causal")], "Build the model with a longer"),
+        (
+            (8, 2),
+            [layers.Conv1D(2, 8, padding="causal")],
+            "Build the model with a longer",
+        ),
         ((8, 2), [layers.Conv1D(2, 8)], "Build the model with a longer"),
         ((8, 2), [layers.LSTM(2, return_sequences=True)], "recurrent layer has no end"),
         ((8, 2), [layers.UpSampling1D(2), layers.ReLU()], "same field at every"),

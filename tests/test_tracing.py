@@ -47,7 +47,9 @@ def configured(kinds, **settings):
 time_layers = st.one_of(
     configured("conv", kernel_size=small, strides=small, padding=causal_too),
     configured("conv relu", kernel_size=small, dilation_rate=small, padding=causal_too),
-    configured("separable depthwise", kernel_size=small, strides=small, padding=paddings),
+    configured(
+        "separable depthwise", kernel_size=small, strides=small, padding=paddings
+    ),
     configured("separable depthwise", kernel_size=small, dilation_rate=small),
     configured("max average", pool_size=small, strides=small, padding=paddings),
     configured("pad", padding=st.tuples(small, small)),
@@ -95,7 +97,9 @@ def test_video_and_images_are_read_along_axis_1():
     x = keras.Input((9, 6, 6, 1))
     y = layers.TimeDistributed(layers.Conv2D(2, 3))(x)
     y = layers.Conv3D(2, (3, 1, 1), padding="same")(y)
-    y = layers.AveragePooling3D((2, 1, 1))(layers.ZeroPadding3D(((1, 0), (0, 0), (0, 0)))(y))
+    y = layers.AveragePooling3D((2, 1, 1))(
+        layers.ZeroPadding3D(((1, 0), (0, 0), (0, 0)))(y)
+    )
     model = keras.Model(x, y)
     assert receptive_field(model) == ReceptiveField(size=4, stride=2, left=2, right=1)
     assert receptive_field(model) == measured_receptive_field(model)

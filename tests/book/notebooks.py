@@ -1,0 +1,139 @@
+"""What nbval does not check of a stored notebook: each returns the faults it found."""
+
+import base64
+import io
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+PATHS = sorted(
+    path.relative_to(ROOT)
+    for path in (ROOT / "notebooks").rglob("*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+)
+
+
+def read(path):
+    return nbformat.read(ROOT / path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def pictures(cell):
+    return [
+        o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+    ]
+
+
+def errors(cell):
+    return [output for output in cell.outputs if output.output_type == "error"]
+
+
+def unexecuted_cells(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    expected = list(range(1, len(counts) + 1))
+    return [] if counts == expected else [f"execution counts are {counts}"]
+
+
+def uncompared_outputs(notebook):
+    cells = code_cells(notebook)
+    faults = []
+    for cell, following in zip(cells, [*cells[1:], None], strict=True):
+        if "nbval-skip" in tags(cell) or "NBVAL_" in cell.source:
+            faults.append(f"exempt by skip or comment: {cell.source}")
+        if "nbval-ignore-output" in tags(cell):
+            if not cell.outputs:
+                faults.append(f"exempt, but without output: {cell.source}")
+            if following is None or "assert" not in following.source:
+                faults.append(f"exempt, and no assertion follows: {cell.source}")
+    with_output = [cell for cell in cells if cell.outputs]
+    compared = [c for c in with_output if "nbval-ignore-output" not in tags(c)]
+    if len(compared) < 0.75 * len(with_output):
+        faults.append(f"only {len(compared)} of {len(with_output)} are compared")
+    return faults
+
+
+def unkept_errors(notebook):
+    """Errors that are not deliberate, and texts of errors that nbval does not see."""
+    faults = []
+    for cell in code_cells(notebook):
+        if bool(errors(cell)) != ("raises-exception" in tags(cell)):
+            faults.append(f"error and tag disagree: {cell.source}")
+        for error in errors(cell):
+            if error.traceback != [f"{error.ename}: {error.evalue}"]:
+                faults.append(f"traceback is not just the message: {cell.source}")
+    return faults
+
+
+def broken_pictures(notebook):
+    """Pictures that can't be read: each block of a PNG carries a checksum."""
+    faults = []
+    for cell in code_cells(notebook):
+        for picture in pictures(cell):
+            try:
+                Image.open(io.BytesIO(base64.b64decode(picture))).verify()
+            except (OSError, SyntaxError, ValueError) as error:
+                faults.append(f"{error}: {cell.source}")
+    return faults
+
+
+def undescribed_pictures(notebook):
+    def described(cell):
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        return len(alt.split()) >= 8
+
+    cells = [cell for cell in code_cells(notebook) if pictures(cell)]
+    return [f"no alternative text: {c.source}" for c in cells if not described(c)]
+
+
+def unclean_metadata(notebook):
+    faults = (
+        [] if set(notebook.metadata) <= {"kernelspec", "language_info"} else ["file"]
+    )
+    for cell in notebook.cells:
+        if not set(cell.metadata) <= {"tags", "mystnb"}:
+            faults.append(f"metadata {dict(cell.metadata)}")
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr" or output.get("metadata"):
+                faults.append(f"stderr or metadata of an output: {cell.source}")
+    return faults
+
+
+def machine_paths(notebook):
+    text = nbformat.writes(notebook)
+    return [p for p in ("site-packages", "/home/", "/Users/", str(ROOT)) if p in text]
+
+
+def missing_form(notebook):
+    """What a chapter owes its reader."""
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    cells = code_cells(notebook)
+    owed = ["**You will learn**", "**You need**", "**It takes**", "## Summary"]
+    owed += ["## Exercises", "{solution-start}", "## References", "{footbibliography}"]
+    faults = [f"missing: {part}" for part in owed if part not in text]
+    if not notebook.cells[0].source.startswith("# "):
+        faults.append("the first cell is not the title")
+    longest = max(len(cell.source.splitlines()) for cell in cells)
+    if longest > 30:
+        faults.append(f"a cell has {longest} lines")
+    return faults
+
+
+CHECKS = (
+    unexecuted_cells,
+    uncompared_outputs,
+    unkept_errors,
+    broken_pictures,
+    undescribed_pictures,
+    unclean_metadata,
+    machine_paths,
+    missing_form,
+)

@@ -1,0 +1,111 @@
+"""The stored notebooks are whole, and a tampered one is found out."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+from . import notebooks
+from .notebooks import CHECKS, PATHS, ROOT, code_cells, read
+
+
+def test_there_are_notebooks():
+    assert PATHS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_notebook_is_without(path, check):
+    if check is notebooks.missing_form and path.parts[1] == "reference":
+        return  # executed reference pages are no chapters
+    assert check(read(path)) == []
+
+
+def test_every_page_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [toc["root"]]
+    listed += [page["file"] for part in toc["parts"] for page in part["chapters"]]
+    pages = [p.relative_to(ROOT) for p in (ROOT / "book").glob("*.md")]
+    assert sorted(listed) == sorted(str(p.with_suffix("")) for p in [*PATHS, *pages])
+
+
+def with_picture(notebook):
+    return next(cell for cell in code_cells(notebook) if notebooks.pictures(cell))
+
+
+def with_error(notebook):
+    return next(cell for cell in code_cells(notebook) if notebooks.errors(cell))
+
+
+def clear_execution(notebook):
+    code_cells(notebook)[3].execution_count = None
+
+
+def swap_cells(notebook):
+    cells = notebook.cells
+    first, second = (cells.index(cell) for cell in code_cells(notebook)[1:3])
+    cells[first], cells[second] = cells[second], cells[first]
+
+
+def skip_a_cell(notebook):
+    code_cells(notebook)[0].metadata["tags"] = ["nbval-skip"]
+
+
+def ignore_without_assertion(notebook):
+    code_cells(notebook)[-1].metadata["tags"] = ["nbval-ignore-output"]
+
+
+def change_a_traceback(notebook):
+    with_error(notebook).outputs[0].traceback[0] += "!"
+
+
+def change_a_pixel(notebook):
+    data = with_picture(notebook).outputs[0].data
+    picture = data["image/png"]
+    middle = len(picture) // 2
+    other = "A" if picture[middle] != "A" else "B"
+    data["image/png"] = picture[:middle] + other + picture[middle + 1 :]
+
+
+def drop_alternative_text(notebook):
+    del with_picture(notebook).metadata["mystnb"]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "check"),
+    [
+        (clear_execution, notebooks.unexecuted_cells),
+        (swap_cells, notebooks.unexecuted_cells),
+        (skip_a_cell, notebooks.uncompared_outputs),
+        (ignore_without_assertion, notebooks.uncompared_outputs),
+        (change_a_traceback, notebooks.unkept_errors),
+        (change_a_pixel, notebooks.broken_pictures),
+        (drop_alternative_text, notebooks.undescribed_pictures),
+    ],
+)
+def test_tampering_is_found(tamper, check):
+    notebook = read("notebooks/combining/sensor_sequences.ipynb")
+    tamper(notebook)
+    assert check(notebook)
+
+
+def small_notebook(text):
+    result = [new_output("execute_result", {"text/plain": text}, execution_count=1)]
+    cells = [
+        new_code_cell("21.0 * 2", execution_count=1, outputs=result if text else [])
+    ]
+    return new_notebook(cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("stored", "outcome"), [("42.0", 0), ("42.1", 1), ("", 1)], ids=repr
+)
+def test_nbval_compares_every_digit(tmp_path, stored, outcome):
+    nbformat.write(small_notebook(stored), tmp_path / "small.ipynb")
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]
+    result = subprocess.run([*command, tmp_path], capture_output=True, cwd=tmp_path)
+    assert result.returncode == outcome, result.stdout.decode()

@@ -1,0 +1,84 @@
+"""The package's face: lazy, light, complete, and clear about what is missing."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import cnnseq_helpers
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(code):
+    """Run code in a fresh interpreter and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def without(*packages):
+    """Return code that makes packages look as if they were not installed."""
+    return f"import sys; sys.modules.update(dict.fromkeys({packages!r})); "
+
+
+def test_importing_is_quick_and_loads_no_library():
+    code = (
+        "import sys, time; start = time.perf_counter(); import cnnseq_helpers; "
+        "print(time.perf_counter() - start, sorted({'tensorflow', 'keras', 'numpy', "
+        "'matplotlib'} & set(sys.modules)))"
+    )
+    seconds, loaded = run(code).split(maxsplit=1)
+    assert float(seconds) < 0.3
+    assert loaded.strip() == "[]"
+
+
+def test_shapes_work_without_any_library():
+    code = without("tensorflow", "keras", "numpy") + (
+        "from cnnseq_helpers import conv_output_length; "
+        "print(conv_output_length(100, 9))"
+    )
+    assert run(code) == "92\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "extra"),
+    [
+        ("aeon", "load_basic_motions()", "data"),
+        ("matplotlib", "use_book_style", "plot"),
+    ],
+)
+def test_a_missing_package_names_its_extra(package, name, extra):
+    code = without(package, f"{package}.datasets", f"{package}.pyplot") + (
+        "import cnnseq_helpers\n"
+        f"try: cnnseq_helpers.{name}\n"
+        "except ImportError as error: print(error)"
+    )
+    assert f"pip install 'cnnseq-helpers[{extra}]'" in run(code)
+
+
+def test_every_public_name_loads_and_is_documented():
+    page = (ROOT / "book/api.md").read_text()
+    for name in cnnseq_helpers.__all__:
+        public = getattr(cnnseq_helpers, name)
+        assert public.__doc__, name
+        assert name in page, name
+        assert name in dir(cnnseq_helpers)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_helper"):
+        _ = cnnseq_helpers.no_such_helper
+
+
+def test_the_wheel_ships_the_types(tmp_path):
+    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([sys.executable, *build, "-w", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("cnnseq_helpers-*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"cnnseq_helpers/py.typed", "cnnseq_helpers/__init__.pyi"} <= names
+    assert all(name.startswith("cnnseq_helpers") for name in names)
