@@ -1,6 +1,12 @@
 """What every test run needs, notebooks included."""
 
+import os
+from collections import defaultdict
+
 import pytest
+
+SECONDS_A_CHAPTER = 60
+seconds: dict[str, float] = defaultdict(float)
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
@@ -8,3 +14,20 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
     # all of it. So nbval does not compare stderr, and `make notebooks` drops it.
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("stderr",)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    path = report.nodeid.split("::")[0]
+    if path.endswith(".ipynb"):
+        seconds[path] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for path, duration in seconds.items():
+        terminalreporter.write_line(f"{path} took {duration:.0f} s")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # A reader's machine may be slower than the two cores that the pages speak of.
+    if "CI" in os.environ and max(seconds.values(), default=0) > SECONDS_A_CHAPTER:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -70,7 +70,7 @@ _WHOLE_SEQUENCE = _each_rank(
 def through(
     layer: Any, rank: int, entering: Sequence[Reach | NoReach]
 ) -> Reach | NoReach:
-    """Return the reach behind a layer, from those of the tensors that enter it."""
+    """Return the reach after a layer, from those of the tensors that enter it."""
     reaches = []
     for reach in entering:
         if isinstance(reach, NoReach):

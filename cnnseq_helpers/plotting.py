@@ -91,6 +91,7 @@ def plot_recordings(
         sharex=True,
         sharey="col",
         squeeze=False,
+        layout="constrained",
     )
     for label, row in enumerate(panels):
         recording = x[np.flatnonzero(y == label)[0]]
@@ -100,14 +101,15 @@ def plot_recordings(
                     panel.plot(seconds, recording[:, channel], label=name.split()[-1])
             panel.set_title(data.class_names[label])
     for sensor, top, bottom in zip(sensors, panels[0], panels[-1], strict=True):
-        top.set_title(f"{sensor}\n{data.class_names[0]}")
+        top.set_title(f"{sensor} (no unit given)\n{data.class_names[0]}")
         bottom.set_xlabel("time (s)")
-    panels[0, -1].legend(loc="upper right", ncols=3, handlelength=1, fontsize=9)
+    lines, axes = panels[0, 0].get_legend_handles_labels()
+    figure.legend(lines, axes, loc="outside lower center", ncols=len(axes))
     return figure
 
 
 def plot_scores(
-    scores: Mapping[str, Sequence[float]], *, baseline: float | None = None
+    scores: Mapping[str, Sequence[float]], *, baseline: float, baseline_name: str
 ) -> Figure:
     r"""Draw a ladder of models: a dot for each seed's accuracy, a bar for their mean.
 
@@ -115,8 +117,10 @@ def plot_scores(
     ----------
     scores : mapping of str to sequence of float
         The test accuracies of each model, one for each seed, in [0, 1].
-    baseline : float, optional
-        The accuracy that needs no model, drawn as a dashed line.
+    baseline : float
+        The accuracy to beat, drawn as a dashed line.
+    baseline_name : str
+        What reaches it.
 
     Returns
     -------
@@ -125,11 +129,13 @@ def plot_scores(
 
     Examples
     --------
-    >>> figure = plot_scores({"LSTM": [0.7, 0.8], "Conv1D, LSTM": [1.0, 0.9]})
+    >>> scores = {"LSTM": [0.7, 0.8], "Conv1D, LSTM": [1.0, 0.9]}
+    >>> figure = plot_scores(scores, baseline=0.25, baseline_name="majority")
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
     ['LSTM\nmean 0.75', 'Conv1D, LSTM\nmean 0.95']
     """
-    figure, panel = plt.subplots(figsize=(5.2, 0.8 + 0.6 * len(scores)))
+    height = 1.1 + 0.6 * len(scores)
+    figure, panel = plt.subplots(figsize=(5.2, height), layout="constrained")
     means = [np.mean(values) for values in scores.values()]
     rows = np.arange(len(scores))
     panel.barh(rows, means, height=0.55, color=PALETTE[5], alpha=0.5)
@@ -137,8 +143,8 @@ def plot_scores(
         # Spread equal accuracies over the bar's height, so that every seed is seen.
         offsets = np.linspace(-0.16, 0.16, len(values))
         panel.plot(values, row + offsets, "o", color=PALETTE[0], markersize=5)
-    if baseline is not None:
-        panel.axvline(baseline, linestyle="--", color="0.35")
+    panel.axvline(baseline, linestyle="--", color="0.35", label=baseline_name)
+    figure.legend(loc="outside upper right")
     panel.set_yticks(
         rows,
         [f"{name}\nmean {m:.2f}" for name, m in zip(scores, means, strict=True)],

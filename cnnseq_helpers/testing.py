@@ -127,7 +127,7 @@ def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
     if not strides or len(outputs) < 3:
         return None
     _, field = max(fit for fit in fits if fit is not None)
-    # A dilated field may go on behind another gap like its widest, so see that far too.
+    # A dilated field may go on after another gap like its widest, so see that far too.
     gap = max(np.diff(np.flatnonzero(column)).max(initial=1) for column in influence.T)
     starts, stops = (
         outputs * field.stride - field.left,

@@ -149,7 +149,7 @@ def trace_shapes(model: Any) -> ShapeTrace:
     -------
     ShapeTrace
         A table, as text and as HTML. The receptive field counts the input steps, along
-        axis 1, that one output step depends on: "no limit" stands behind a layer that
+        axis 1, that one output step depends on: "no limit" stands after a layer that
         joins the whole sequence, "unknown" where `receptive_field` gives up.
 
     Raises

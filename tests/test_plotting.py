@@ -37,7 +37,7 @@ def test_an_unknown_split_is_refused():
 
 def test_scores_show_every_seed_and_the_mean():
     scores = {"a": [0.5, 0.5, 0.8], "b": [1.0]}
-    panel = plot_scores(scores, baseline=0.25).axes[0]
+    panel = plot_scores(scores, baseline=0.25, baseline_name="chance").axes[0]
     assert [bar.get_width() for bar in panel.patches] == pytest.approx([0.6, 1.0])
     dots, _, floor = panel.get_lines()
     assert list(dots.get_xdata()) == scores["a"]
