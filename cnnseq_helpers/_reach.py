@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+Shape = tuple[int | None, ...]
+
 
 class Reach(NamedTuple):
     """The input steps that step t of a tensor sees, and the tensor's length if known.
@@ -36,13 +38,20 @@ class Reach(NamedTuple):
 
 
 class NoReach(NamedTuple):
-    """Why a tensor has no receptive field of one known size: a label and a sentence."""
+    """Why a tensor has no receptive field of one known size, and the layer to blame."""
 
     label: str
     reason: str
+    layer: Any = None
 
     def __str__(self) -> str:
         return self.label
+
+
+# What does not depend on time, such as the age of a patient beside a recording.
+STATIC = NoReach(
+    "no time axis", "expected an input (batch, time, ...), got no time axis."
+)
 
 
 def _each_rank(*kinds: str) -> set[str]:
@@ -52,39 +61,64 @@ def _each_rank(*kinds: str) -> set[str]:
 _CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv")
 _POOLINGS = _each_rank("MaxPooling", "AveragePooling")
 _SHIFTS = _each_rank("ZeroPadding", "Cropping")
-_STEPWISE = _each_rank("SpatialDropout") | set(
-    "Activation ActivityRegularization Add AlphaDropout Average BatchNormalization "
-    "Concatenate Dense Dropout ELU Embedding GaussianDropout GaussianNoise Identity "
-    "LayerNormalization LeakyReLU Masking Maximum Minimum Multiply Normalization PReLU "
-    "RMSNormalization ReLU Relu Rescaling Softmax Subtract TimeDistributed "
-    "UnitNormalization".split()
+_MERGES = set("Add Average Concatenate Maximum Minimum Multiply Subtract".split())
+_STEPWISE = (
+    _MERGES
+    | _each_rank("SpatialDropout")
+    | set(
+        "Activation ActivityRegularization AlphaDropout Any BatchNormalization Dense "
+        "Dropout ELU Embedding GaussianDropout GaussianNoise Identity "
+        "LayerNormalization LeakyReLU Masking Normalization NotEqual PReLU "
+        "RMSNormalization ReLU Relu Rescaling Softmax TimeDistributed "
+        "UnitNormalization".split()
+    )
 )
 _WHOLE_SEQUENCE = _each_rank(
     "ConvLSTM", "GlobalAveragePooling", "GlobalMaxPooling"
 ) | set(
     "AdditiveAttention Attention Bidirectional Flatten GRU GroupNormalization "
-    "GroupQueryAttention LSTM MultiHeadAttention RNN SimpleRNN".split()
+    "GroupedQueryAttention LSTM MultiHeadAttention RNN SimpleRNN".split()
 )
 
 
 def through(
-    layer: Any, rank: int, entering: Sequence[Reach | NoReach]
+    layer: Any, shapes: Sequence[Shape], output: Shape, entering: Sequence[Any]
 ) -> Reach | NoReach:
     """Return the reach after a layer, from those of the tensors that enter it."""
-    reaches = []
-    for reach in entering:
-        if isinstance(reach, NoReach):
-            return reach
-        reaches.append(reach)
     kind = type(layer).__name__
+    if kind == "Embedding" and len(shapes[0]) == 2 and entering[0] is STATIC:
+        return Reach(shapes[0][1])
+    reaches = [reach for reach in entering if isinstance(reach, Reach)]
+    for reach in entering:
+        if isinstance(reach, NoReach) and reach is not STATIC:
+            return reach
+    if not reaches:
+        stays = len(output) <= 2 or kind == "RepeatVector"
+        return STATIC if stays else _unknown(layer, "makes a time axis")
+    leaving = _rule(layer, shapes, reaches)
+    if isinstance(leaving, Reach) and len(output) > 1:
+        lengths = {leaving.length, output[1]} - {None}
+        if len(lengths) > 1:
+            return _unknown(layer, "stretches its input along time")
+    return leaving
+
+
+def _rule(
+    layer: Any, shapes: Sequence[Shape], reaches: Sequence[Reach]
+) -> Reach | NoReach:
+    kind, rank = type(layer).__name__, len(shapes[0])
     if type(layer).__module__.split(".")[0] != "keras":
         return _unknown(layer, "is not one of Keras's own layers")
+    if not _is_plain(getattr(layer, "activation", None)):
+        return _unknown(layer, "has an activation of its own")
     if kind in _WHOLE_SEQUENCE or _mixes_time(layer, rank):
         return _whole_sequence(layer)
     if getattr(layer, "data_format", None) == "channels_first":
         return _unknown(layer, "has its channels, not time, on axis 1")
     if len({(reach.length, reach.stride) for reach in reaches}) != 1:
         return _unknown(layer, "joins branches of different length or stride")
+    if kind in _MERGES and len({len(shape) for shape in shapes}) != 1:
+        return _unknown(layer, "joins tensors with different numbers of axes")
     merged = reaches[0]._replace(
         left=max(reach.left for reach in reaches),
         right=max(reach.right for reach in reaches),
@@ -132,24 +166,33 @@ def _shifted(layer: Any, reach: Reach) -> Reach:
     return reach.through(length, 1, left, -left)
 
 
+def _is_plain(activation: Any) -> bool:
+    """Tell whether an activation is one of Keras's own, which work step by step."""
+    module = getattr(activation, "__module__", "")
+    return activation is None or (
+        module.startswith("keras.src.activations") and hasattr(activation, "__name__")
+    )
+
+
 def _mixes_time(layer: Any, rank: int) -> bool:
-    """Tell whether a layer that could work step by step works along axis 1."""
-    kind, axis = type(layer).__name__, getattr(layer, "axis", None)
+    """Tell whether a layer that could work step by step works along axis 0 or 1."""
+    kind = type(layer).__name__
     if kind == "Dense":
         return rank == 2
-    if kind in ("BatchNormalization", "Normalization") or axis is None:
+    if kind in ("BatchNormalization", "Normalization") or not hasattr(layer, "axis"):
         return False
-    axes = axis if isinstance(axis, (tuple, list)) else [axis]
-    return 1 in [a % rank for a in axes]
+    if layer.axis is None:
+        return True
+    axes = layer.axis if isinstance(layer.axis, (tuple, list)) else [layer.axis]
+    return not {0, 1}.isdisjoint(axis % rank for axis in axes)
 
 
 def _whole_sequence(layer: Any) -> NoReach:
     return NoReach(
         "no limit",
         "expected layers that see a fixed number of steps, got "
-        f"{layer.name!r} ({type(layer).__name__}), which joins the whole sequence. Ask "
-        "for the part in front of it: receptive_field(keras.Model(model.inputs, "
-        f"model.get_layer({layer.name!r}).input)).",
+        f"{layer.name!r} ({type(layer).__name__}), which joins the whole sequence.",
+        layer,
     )
 
 

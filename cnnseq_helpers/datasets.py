@@ -45,7 +45,7 @@ class Dataset(NamedTuple):
             "train": (self.x_train, self.y_train),
             "test": (self.x_test, self.y_test),
         }
-        if name not in splits:
+        if name not in list(splits):
             raise ValueError(
                 f"Dataset.split expected 'train' or 'test', got {name!r}. For a "
                 "validation set, hold out a part of the training set."
@@ -120,7 +120,7 @@ def load_dataset(name: str) -> Dataset:
     >>> load_dataset("BasicMotions").x_test.shape
     (40, 100, 6)
     """
-    if name not in _CHANNELS:
+    if name not in list(_CHANNELS):
         raise ValueError(
             f"load_dataset expected one of {', '.join(sorted(_CHANNELS))}, got "
             f"{name!r}. Only data sets that ship inside aeon need no download."

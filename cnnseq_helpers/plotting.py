@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .datasets import Dataset
-
-try:
-    import matplotlib.pyplot as plt
-    from cycler import cycler
-except ImportError as error:
-    raise ImportError(
-        "cnnseq_helpers.plotting draws with matplotlib, which is not installed. "
-        "Install the extra: pip install 'cnnseq-helpers[plot]'."
-    ) from error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,16 +16,28 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot
+    except ImportError as error:
+        raise ImportError(
+            "cnnseq_helpers.plotting draws with matplotlib, which is not installed. "
+            "Install the extra: pip install 'cnnseq-helpers[plot]'."
+        ) from error
+    return matplotlib.pyplot
+
+
 def use_book_style() -> None:
     """Set matplotlib's defaults for this book: palette, type size, resolution.
 
     Figures are 5.2 inches wide with type of 11 points, so that on a phone, shrunk to
     the width of the screen, labels are still read without zooming.
     """
+    plt = _pyplot()
     plt.rcParams.update(
         {
             "axes.grid": True,
-            "axes.prop_cycle": cycler(color=PALETTE),
+            "axes.prop_cycle": plt.cycler(color=PALETTE),
             "axes.spines.right": False,
             "axes.spines.top": False,
             "axes.titlelocation": "left",
@@ -72,7 +75,7 @@ def plot_recordings(
     Raises
     ------
     ValueError
-        If there is no such split.
+        If there is no such split, or it has no recording of a class.
 
     Examples
     --------
@@ -84,7 +87,8 @@ def plot_recordings(
     x, y = data.split(split)
     seconds = np.arange(x.shape[1]) * seconds_per_step
     sensors = list(dict.fromkeys(name.split()[0] for name in data.channel_names))
-    figure, panels = plt.subplots(
+    figure: Figure
+    figure, panels = _pyplot().subplots(
         len(data.class_names),
         len(sensors),
         figsize=(5.2, 1.5 * len(data.class_names)),
@@ -93,18 +97,26 @@ def plot_recordings(
         squeeze=False,
         layout="constrained",
     )
+    lines: dict[str, Any] = {}
     for label, row in enumerate(panels):
+        if label not in y:
+            raise ValueError(
+                "plot_recordings expected a recording of each class, got none of "
+                f"{data.class_names[label]!r} in {split!r}. Leave it out of data."
+            )
         recording = x[np.flatnonzero(y == label)[0]]
         for sensor, panel in zip(sensors, row, strict=True):
             for channel, name in enumerate(data.channel_names):
-                if name.startswith(sensor):
-                    panel.plot(seconds, recording[:, channel], label=name.split()[-1])
+                if name.split()[0] == sensor:
+                    (line,) = panel.plot(seconds, recording[:, channel])
+                    lines.setdefault(name.split()[-1], line)
             panel.set_title(data.class_names[label])
     for sensor, top, bottom in zip(sensors, panels[0], panels[-1], strict=True):
         top.set_title(f"{sensor} (no unit given)\n{data.class_names[0]}")
         bottom.set_xlabel("time (s)")
-    lines, axes = panels[0, 0].get_legend_handles_labels()
-    figure.legend(lines, axes, loc="outside lower center", ncols=len(axes))
+    figure.legend(
+        lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines)
+    )
     return figure
 
 
@@ -127,6 +139,11 @@ def plot_scores(
     matplotlib.figure.Figure
         The figure, first model on top.
 
+    Raises
+    ------
+    ValueError
+        If a model has no accuracy, or one outside [0, 1].
+
     Examples
     --------
     >>> scores = {"LSTM": [0.7, 0.8], "Conv1D, LSTM": [1.0, 0.9]}
@@ -134,15 +151,28 @@ def plot_scores(
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
     ['LSTM\nmean 0.75', 'Conv1D, LSTM\nmean 0.95']
     """
+    for name, values in scores.items():
+        if not len(values) or not all(0 <= value <= 1 for value in values):
+            raise ValueError(
+                "plot_scores expected accuracies in [0, 1], at least one a model, got "
+                f"{values!r} for {name!r}. Divide percentages by 100."
+            )
     height = 1.1 + 0.6 * len(scores)
-    figure, panel = plt.subplots(figsize=(5.2, height), layout="constrained")
+    figure: Figure
+    figure, panel = _pyplot().subplots(figsize=(5.2, height), layout="constrained")
     means = [np.mean(values) for values in scores.values()]
     rows = np.arange(len(scores))
     panel.barh(rows, means, height=0.55, color=PALETTE[5], alpha=0.5)
     for row, values in zip(rows, scores.values(), strict=True):
         # Spread equal accuracies over the bar's height, so that every seed is seen.
-        offsets = np.linspace(-0.16, 0.16, len(values))
-        panel.plot(values, row + offsets, "o", color=PALETTE[0], markersize=5)
+        offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else 0.0
+        panel.plot(
+            values,
+            np.full(len(values), row) + offsets,
+            "o",
+            color=PALETTE[0],
+            markersize=5,
+        )
     panel.axvline(baseline, linestyle="--", color="0.35", label=baseline_name)
     figure.legend(loc="outside upper right")
     panel.set_yticks(

@@ -24,7 +24,7 @@ class ShapeError(ValueError):
 # --- Axis names -----------------------------------------------------------------------
 
 
-def check_shape(x: Array, axes: str, /, **sizes: int) -> Array:
+def check_shape(x: Array, axes: str, /, **sizes: int | None) -> Array:
     """Return `x` unchanged if it has the named axes, and complain by name if not.
 
     Parameters
@@ -34,7 +34,7 @@ def check_shape(x: Array, axes: str, /, **sizes: int) -> Array:
     axes : str
         The names of the axes in order, separated by blanks: ``"batch time channels"``.
     **sizes : int
-        The expected size of an axis, by its name: ``time=20``.
+        The expected size of an axis, by its name: ``time=20``. None fits any size.
 
     Returns
     -------
@@ -55,21 +55,24 @@ def check_shape(x: Array, axes: str, /, **sizes: int) -> Array:
     Traceback (most recent call last):
     ...
     cnnseq_helpers.shapes.ShapeError: check_shape expected (batch, time, channels), \
-got the 2 axes (8, 20). Add the missing axis: x[..., None] appends one of size 1.
+got the 2 axes (8, 20). Add what is missing: x[None] adds a first axis of size 1, \
+x[..., None] a last one.
     """
-    names = axes.split()
+    names = axes.split() if isinstance(axes, str) else []
     expected = f"({', '.join(names)})"
-    if not names or len(set(names)) < len(names):
+    if not names or len(set(names)) < len(names) or not "".join(names).isidentifier():
         raise ShapeError(
-            f"check_shape needs different axis names, got {axes!r}. "
-            'Name each axis once: "batch time channels".'
+            f"check_shape expected different axis names in one string, got {axes!r}. "
+            'Name each axis once, with blanks between: "batch time channels".'
         )
-    for name in sizes:
+    for name, size in sizes.items():
         if name not in names:
             raise ShapeError(
-                f"check_shape got the size {name}={sizes[name]}, but the axes are "
+                f"check_shape got the size {name}={size}, but the axes are "
                 f"{expected}. Give sizes for these names only."
             )
+        if size is not None:
+            _check_whole("check_shape", name, size, at_least=0)
     try:
         shape = tuple(x.shape)  # type: ignore[attr-defined]
     except (AttributeError, TypeError, ValueError):
@@ -79,7 +82,8 @@ got the 2 axes (8, 20). Add the missing axis: x[..., None] appends one of size 1
         ) from None
     if len(shape) != len(names):
         cure = (
-            "Add the missing axis: x[..., None] appends one of size 1."
+            "Add what is missing: x[None] adds a first axis of size 1, x[..., None] a "
+            "last one."
             if len(shape) < len(names)
             else "Index or reshape the axes away that are not named."
         )
@@ -88,8 +92,8 @@ got the 2 axes (8, 20). Add the missing axis: x[..., None] appends one of size 1
             f"{cure}"
         )
     for name, size in zip(names, shape, strict=True):
-        wanted = sizes.get(name, size)
-        if size is not None and wanted != size:
+        wanted = sizes.get(name)
+        if None not in (size, wanted) and wanted != size:
             raise ShapeError(
                 f"check_shape expected {name}={wanted}, got {name}={size} in "
                 f"{name_axes(shape, names)}. Change the {name} axis of x or the "
@@ -160,14 +164,9 @@ def conv_output_length(
     >>> conv_output_length(100, kernel_size=9, strides=2, padding="same")
     50
     """
-    if length is not None:
-        _check_whole("conv_output_length", "length", length, at_least=0)
-    for name, value in [
-        ("kernel_size", kernel_size),
-        ("strides", strides),
-        ("dilation_rate", dilation_rate),
-    ]:
-        _check_whole("conv_output_length", name, value, at_least=1)
+    kernel_size = _check_whole("conv_output_length", "kernel_size", kernel_size)
+    strides = _check_whole("conv_output_length", "strides", strides)
+    dilation_rate = _check_whole("conv_output_length", "dilation_rate", dilation_rate)
     if padding not in ("valid", "same", "causal"):
         raise ShapeError(
             "conv_output_length expected padding 'valid', 'same' or 'causal', "
@@ -175,6 +174,7 @@ def conv_output_length(
         )
     if length is None:
         return None
+    length = _check_whole("conv_output_length", "length", length, at_least=0)
     if padding != "valid":
         return -(-length // strides)
     reach = (kernel_size - 1) * dilation_rate + 1
@@ -221,18 +221,29 @@ def pool_output_length(
     >>> pool_output_length(92, pool_size=4)
     23
     """
-    _check_whole("pool_output_length", "pool_size", pool_size, at_least=1)
+    pool_size = _check_whole("pool_output_length", "pool_size", pool_size)
+    if strides is not None:
+        strides = _check_whole("pool_output_length", "strides", strides)
     if padding not in ("valid", "same"):
         raise ShapeError(
             "pool_output_length expected padding 'valid' or 'same', got "
             f"{padding!r}. To pool the past only, put "
             "ZeroPadding1D((pool_size - 1, 0)) in front of a 'valid' pooling layer."
         )
-    strides = pool_size if strides is None else strides
-    return conv_output_length(length, pool_size, strides, padding)
+    if length is None:
+        return None
+    length = _check_whole("pool_output_length", "length", length, at_least=0)
+    if padding == "valid" and length < pool_size:
+        raise ShapeError(
+            f"pool_output_length expected at least {pool_size} steps for pool_size="
+            f"{pool_size} without padding, got {length}. Use a smaller pool, a longer "
+            "sequence or padding='same'."
+        )
+    return conv_output_length(length, pool_size, strides or pool_size, padding)
 
 
-def _check_whole(doing: str, name: str, value: Any, at_least: int) -> None:
+def _check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
+    """Return a whole number as an int, since NumPy's small ones may overflow."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -242,3 +253,4 @@ def _check_whole(doing: str, name: str, value: Any, at_least: int) -> None:
             f"{doing} expected {name} to be a whole number of at least {at_least}, "
             f"got {value!r}. Change {name}."
         )
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,23 @@ from .tracing import ReceptiveField
 # A change must get through inactive ReLUs and lost maxima, which takes several tries,
 # and through many small weights without drowning or saturating, which takes sizes.
 _CHANGES = (1.0, 1e3, 1e6) * 4
-_UNKNOWN_LENGTH_TRIES = (32, 64, 128, 256, 512)
-_ROWS = 256
+_LENGTHS = (32, 64, 128, 256, 512)
+_OTHER_LENGTHS = (509, 510, 511, 512)
+_NUMBERS_AT_ONCE = 2**24
 
 
 def measured_receptive_field(model: Any) -> ReceptiveField:
     """Return how many input steps one output step depends on, found by experiment.
 
     Each input step is changed in turn, several times and by several amounts, and the
-    output steps that move are noted. Weights that are zero hide a dependence.
+    output steps that move are noted. Weights that are zero hide a dependence, and what
+    lies further apart than the input is long can't be seen.
 
     Parameters
     ----------
     model : keras.Model
-        One input and one output, both (batch, time, ...). Where the time length is
-        unknown, lengths of 32 to 512 steps are tried.
+        One input and one output, both (batch, time, ...) of floats. Where the time
+        length is unknown, inputs of up to 512 steps are tried.
 
     Returns
     -------
@@ -38,7 +41,7 @@ def measured_receptive_field(model: Any) -> ReceptiveField:
     ------
     ShapeError
         If the input or output has no time axis, the input is too short to see both ends
-        of the field, or the field is not the same at every step.
+        of the field, or the field is not the same at every step and every length.
 
     See Also
     --------
@@ -54,19 +57,16 @@ def measured_receptive_field(model: Any) -> ReceptiveField:
     >>> measured_receptive_field(model)
     ReceptiveField(size=5, stride=1, left=4, right=0)
     """
-    shape = _time_shape(model)
-    lengths = _UNKNOWN_LENGTH_TRIES if shape[0] is None else (shape[0],)
-    fields: list[ReceptiveField] = []
-    for length in lengths:
-        field = _read_field(_influence(model, (length, *shape[1:])))
-        # A gap in a dilated field may be longer than the input: another length agrees.
-        if field is not None and (shape[0] is not None or field in fields):
+    time, *frame = _time_shape(model)
+    for length in _LENGTHS if time is None else (time,):
+        field = _read_field(_influence(model, (length, *frame), np.arange(length)))
+        if field and (time is not None or _holds_elsewhere(model, frame, field)):
             return field
-        fields += [field] if field is not None else []
     raise ShapeError(
         "measured_receptive_field expected an input that is longer than the field, but "
-        f"with {length} steps the field reaches over an edge at every output step. "
-        "Build the model with a longer keras.Input; a recurrent layer has no end."
+        f"with {length} steps no output step shows the whole of it, or it depends on "
+        "the length. Build the model with a longer keras.Input, or without its "
+        "recurrent layers, whose field has no end."
     )
 
 
@@ -74,7 +74,8 @@ def _time_shape(model: Any) -> tuple[Any, ...]:
     """Return (time, ...) of the one input, or say why it can't be measured."""
     for name in ("input", "output"):
         shape = getattr(model, f"{name}_shape", None)
-        if not isinstance(shape, tuple) or len(shape) < 3 or None in shape[2:]:
+        axes = shape if isinstance(shape, tuple) else ()
+        if len(axes) < 3 or 0 in axes or None in axes[2:] or isinstance(axes[0], tuple):
             raise ShapeError(
                 f"measured_receptive_field expected a built model with one {name} of "
                 f"(batch, time, ...), known but for batch and time, got {shape}. "
@@ -83,32 +84,57 @@ def _time_shape(model: Any) -> tuple[Any, ...]:
     return tuple(model.input_shape[1:])
 
 
-def _influence(model: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return which input step moves which output step: (input time, output time)."""
+def _influence(
+    model: Any, shape: tuple[int, ...], steps: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which of these input steps moves which output step, as a matrix."""
     random = np.random.default_rng(0)
+    rows = max(1, _NUMBERS_AT_ONCE // math.prod(shape))
     moved: list[NDArray[np.bool_]] = []
-    for start in range(0, shape[0], _ROWS):
-        rows = np.arange(min(_ROWS, shape[0] - start))
+    for chunk in np.split(steps, range(rows, len(steps), rows)):
         moves: Any = False
         for size in _CHANGES:
-            x = np.repeat(random.normal(size=(1, *shape)), len(rows), axis=0)
+            x = random.normal(size=(1, *shape)).astype(np.float32)
+            x = np.repeat(x, len(chunk), axis=0)
             before = _outputs(model, x)
-            x[rows, start + rows] += size * random.normal(size=(len(rows), *shape[1:]))
-            # Row by row the same arithmetic ran before, so any difference is a move.
-            differs = _outputs(model, x) != before
+            change = size * random.normal(size=(len(chunk), *shape[1:]))
+            x[np.arange(len(chunk)), chunk] += change.astype(np.float32)
+            after = _outputs(model, x)
+            # Row by row the same arithmetic ran before, so any difference is a move. A
+            # large change may overflow; the smaller ones then show what moves.
+            differs = (after != before) & np.isfinite(after)
             moves |= differs.reshape(*differs.shape[:2], -1).any(axis=2)
+            if not np.isfinite(before).all():
+                raise ShapeError(
+                    "measured_receptive_field expected finite outputs, got NaN or "
+                    "infinity. Check the model's weights."
+                )
         moved.append(moves)
     return np.concatenate(moved)
 
 
-def _outputs(model: Any, x: NDArray[np.float64]) -> NDArray[np.float32]:
-    y = np.asarray(model(x.astype(np.float32), training=False))
-    if not np.isfinite(y).all():
+def _outputs(model: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    try:
+        return np.asarray(model(x, training=False), dtype=np.float32)
+    except Exception as error:
         raise ShapeError(
-            "measured_receptive_field expected finite outputs, got NaN or infinity. "
-            "Check the model's weights."
-        )
-    return y
+            f"measured_receptive_field called the model on floats of shape {x.shape} "
+            f"and expected an array, got {type(error).__name__}: {error}. Measure the "
+            "part of the model that takes floats, with any batch size."
+        ) from error
+
+
+def _holds_elsewhere(model: Any, frame: list[int], field: ReceptiveField) -> bool:
+    """Tell whether the ends and the middle of long inputs keep to the field."""
+    for length in _OTHER_LENGTHS:
+        starts = np.array([0, length // 2, length - field.stride])
+        steps = (starts[:, None] + np.arange(field.stride)).ravel()
+        moves = _influence(model, (length, *frame), steps)
+        rows, outputs = np.nonzero(moves)
+        offsets = steps[rows] - outputs * field.stride
+        if offsets.min() < -field.left or offsets.max() > field.right:
+            return False
+    return True
 
 
 def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
@@ -134,7 +160,7 @@ def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
         outputs * field.stride + field.right,
     )
     seen = (starts >= gap).any() and (stops < len(influence) - gap).any()
-    return field if seen else None
+    return field if seen and field.size <= len(influence) else None
 
 
 def _fit(

@@ -5,11 +5,12 @@ Nothing here imports TensorFlow or Keras: the model that is handed in brings the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from ._reach import NoReach, Reach, through
+from ._reach import STATIC, NoReach, Reach, through
 from .shapes import ShapeError, name_axes
 
 
@@ -80,14 +81,26 @@ def receptive_field(model: Any) -> ReceptiveField:
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ShapeError(
             "receptive_field expected a model with one input and one output, got "
-            f"{len(graph.inputs)} and {len(graph.outputs)}. Ask for one pair at a "
-            "time: receptive_field(keras.Model(model.inputs[0], model.outputs[0]))."
+            f"{len(graph.inputs)} and {len(graph.outputs)}. Build a keras.Model of one "
+            "output and the one input that it depends on."
         )
     _, (reach,) = _follow(graph, [_start(graph.inputs[0].shape)])
     if isinstance(reach, NoReach):
-        raise ShapeError(f"receptive_field {reach.reason}")
+        raise ShapeError(f"receptive_field {reach.reason}{_cut(model, reach.layer)}")
     size = reach.left + reach.right + 1
     return ReceptiveField(size, reach.stride, reach.left, reach.right)
+
+
+def _cut(model: Any, layer: Any) -> str:
+    """Say how to ask for the part of a model in front of a layer, if there is one."""
+    if layer is None:
+        return ""
+    if layer not in model.layers or isinstance(layer.input, (list, dict)):
+        return " Ask for the part in front of it."
+    return (
+        " Ask for the part in front of it: receptive_field(keras.Model(model.inputs, "
+        f"model.get_layer({layer.name!r}).input))."
+    )
 
 
 # --- The sequence of shapes -----------------------------------------------------------
@@ -180,11 +193,11 @@ def trace_shapes(model: Any) -> ShapeTrace:
         kind = type(operation).__name__
         label = operation.name if kind == "InputLayer" else f"{operation.name} ({kind})"
         shapes = ", ".join(name_axes(output.shape) for output in outputs)
-        parameters = 0
-        if id(operation) not in counted and not _is_model(operation):
-            # A keras.ops function is an operation without parameters.
-            parameters = getattr(operation, "count_params", int)()
-        counted.add(id(operation))
+        # The layers of a model have rows of their own; a keras.ops call has no weights.
+        weights = [] if _is_model(operation) else getattr(operation, "weights", [])
+        fresh = [weight for weight in weights if id(weight) not in counted]
+        counted.update(map(id, fresh))
+        parameters = sum(math.prod(weight.shape) for weight in fresh)
         rows.append(TracedLayer("  " * depth + label, shapes, parameters, str(reach)))
     return ShapeTrace(tuple(rows))
 
@@ -200,8 +213,12 @@ class _Step(NamedTuple):
 
 
 def _is_model(operation: Any) -> bool:
-    # A built Sequential keeps its graph in _functional; a Functional model is one.
-    return hasattr(getattr(operation, "_functional", operation), "_nodes_by_depth")
+    # A built Sequential keeps its graph in _functional; a Functional model is one. A
+    # subclass with a `call` of its own may do anything beside its graph.
+    graph = getattr(operation, "_functional", operation)
+    call = getattr(type(operation), "call", None)
+    plain = getattr(call, "__module__", "").startswith("keras.")
+    return plain and hasattr(graph, "_nodes_by_depth")
 
 
 def _graph(model: Any, doing: str) -> Any:
@@ -209,17 +226,13 @@ def _graph(model: Any, doing: str) -> Any:
         raise ShapeError(
             f"{doing} expected a Functional model or a built Sequential one, got "
             f"{type(model).__name__}. Start a Sequential with keras.Input(shape); "
-            "write a subclassed model with the Functional API."
+            "write a model with a call() of its own with the Functional API."
         )
     return getattr(model, "_functional", model)
 
 
 def _start(shape: tuple[int | None, ...]) -> Reach | NoReach:
-    if len(shape) < 2:
-        return NoReach(
-            "unknown", "expected an input with a time axis, got one without."
-        )
-    return Reach(shape[1])
+    return Reach(shape[1]) if len(shape) > 2 else STATIC
 
 
 def _follow(
@@ -231,16 +244,31 @@ def _follow(
     levels = sorted(graph._nodes_by_depth, reverse=True)
     for node in (node for level in levels for node in graph._nodes_by_depth[level]):
         operation, outputs = node.operation, node.outputs
-        arriving = [reaches[id(x)] for x in node.input_tensors]
         inner: list[_Step] = []
         if node.is_input:
             leaving = [reaches[id(x)] for x in outputs]
         elif _is_model(operation):
-            inner, leaving = _follow(_graph(operation, ""), arriving, depth + 1)
+            inside = _graph(operation, "")
+            arriving = [reaches[id(x)] for x in _given(node, inside)]
+            inner, leaving = _follow(inside, arriving, depth + 1)
         else:
-            rank = len(node.input_tensors[0].shape)
-            leaving = [through(operation, rank, arriving)] * len(outputs)
+            shapes = [tuple(x.shape) for x in node.input_tensors]
+            arriving = [reaches[id(x)] for x in node.input_tensors]
+            leaving = [through(operation, shapes, x.shape, arriving) for x in outputs]
         reaches.update({id(x): r for x, r in zip(outputs, leaving, strict=True)})
         if not (node.is_input and depth):
             steps += [_Step(depth, operation, outputs, leaving[0]), *inner]
     return steps, [reaches[id(x)] for x in graph.outputs]
+
+
+def _given(node: Any, graph: Any) -> list[Any]:
+    """Return what a nested model was called on, in the order of its inputs."""
+    # The node's own list of tensors holds masks too, and sorts a dictionary's keys.
+    arguments = node.arguments
+    given = arguments.args[0] if arguments.args else arguments.kwargs["inputs"]
+    if isinstance(given, dict):
+        names = graph._inputs_struct
+        if not isinstance(names, dict):
+            return [given[x.name] for x in graph.inputs]
+        return [given[name] for name in sorted(names)]
+    return list(given) if isinstance(given, (list, tuple)) else [given]

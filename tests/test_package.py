@@ -49,7 +49,7 @@ def test_shapes_work_without_any_library():
     ("package", "name", "extra"),
     [
         ("aeon", "load_basic_motions()", "data"),
-        ("matplotlib", "use_book_style", "plot"),
+        ("matplotlib", "use_book_style()", "plot"),
     ],
 )
 def test_a_missing_package_names_its_extra(package, name, extra):
@@ -59,6 +59,11 @@ def test_a_missing_package_names_its_extra(package, name, extra):
         "except ImportError as error: print(error)"
     )
     assert f"pip install 'cnnseq-helpers[{extra}]'" in run(code)
+
+
+def test_a_star_import_needs_no_extra():
+    code = without("aeon", "matplotlib", "matplotlib.pyplot", "sklearn")
+    run(code + "from cnnseq_helpers import *")
 
 
 def test_every_public_name_loads_and_is_documented():

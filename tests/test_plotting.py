@@ -45,6 +45,19 @@ def test_scores_show_every_seed_and_the_mean():
     assert list(floor.get_xdata()) == [0.25, 0.25]
 
 
+@pytest.mark.parametrize("values", [[75.0, 80.0], [], [float("nan")]])
+def test_scores_that_are_no_accuracies_are_refused(values):
+    with pytest.raises(ValueError, match="at least one a model"):
+        plot_scores({"a": values}, baseline=0.25, baseline_name="chance")
+
+
+def test_a_class_without_a_recording_is_named():
+    data = load_basic_motions()
+    data = data._replace(y_train=np.zeros_like(data.y_train))
+    with pytest.raises(ValueError, match="none of 'running' in 'train'"):
+        plot_recordings(data, seconds_per_step=0.1)
+
+
 def test_type_is_legible_on_a_phone():
     figure, _ = plt.subplots()
     points_per_pixel = figure.get_figwidth() * 72 / 330  # 330 of 360 pixels are figure

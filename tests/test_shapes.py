@@ -86,7 +86,15 @@ def test_unknown_and_empty_lengths():
     assert conv_output_length(None, 3) is None
     assert pool_output_length(None, 3) is None
     assert conv_output_length(0, 3, padding="same") == 0
-    assert conv_output_length(np.int64(10), np.int32(3)) == 8
+    assert check_shape(np.zeros((8, 20)), "batch time", time=None) is not None
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint64])
+def test_small_integers_of_numpy_do_not_overflow(kind):
+    assert conv_output_length(kind(100), kind(3), kind(3), "same") == 34
+    assert conv_output_length(1000, kind(100), dilation_rate=kind(2)) == 802
+    assert pool_output_length(kind(10), kind(3), None, "same") == 4
+    assert type(conv_output_length(kind(100), kind(3))) is int
 
 
 @pytest.mark.parametrize("name", ["kernel_size", "strides", "dilation_rate"])
@@ -111,6 +119,8 @@ def test_bad_pooling():
         pool_output_length(10, 3, padding="causal")
     with pytest.raises(ShapeError, match="pool_size to be a whole .* got 0"):
         pool_output_length(10, 0)
+    with pytest.raises(ShapeError, match="pool_output_length expected at least 3"):
+        pool_output_length(2, 3)
     with pytest.raises(ShapeError, match="strides to be a whole .* got -2"):
         pool_output_length(10, 3, strides=-2)
 
@@ -130,8 +140,11 @@ def test_check_shape_returns_the_very_array():
         (np.zeros((8, 19, 3)), "batch time channels", {"time": 20}, "got time=19 in"),
         (np.zeros((8, 20)), "batch time", {"tme": 20}, "got the size tme=20"),
         (np.zeros((8, 20)), "time time", {}, "Name each axis once"),
-        (np.zeros(()), "", {}, "needs different axis names"),
+        (np.zeros(()), "", {}, "different axis names"),
         ([[1.0]], "batch time", {}, "got a list without a known shape"),
+        (np.zeros((8, 20)), "batch, time", {}, "with blanks between"),
+        (np.zeros((8, 20)), ("batch", "time"), {}, "in one string"),
+        (np.zeros((8, 20)), "batch time", {"time": "20"}, "whole number .* got '20'"),
     ],
 )
 def test_check_shape_names_the_fault(x, axes, sizes, message):

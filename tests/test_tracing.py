@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from keras import layers
+from keras import layers, ops
 
 from cnnseq_helpers import (
     ReceptiveField,
@@ -18,6 +18,8 @@ from cnnseq_helpers import (
 )
 
 small = st.integers(1, 4)
+# Keras says so of a Conv1D and of a Sequential; the walk must not trip over the mask.
+drops_mask = pytest.mark.filterwarnings("ignore:.*destroy the mask")
 
 
 paddings = st.sampled_from(["valid", "same"])
@@ -113,6 +115,41 @@ def test_causal_models_see_no_future():
     assert receptive_field(model) == ReceptiveField(size=32, stride=1, left=31, right=0)
 
 
+@drops_mask
+def test_masks_and_dictionaries_entering_a_nested_model_are_told_apart():
+    x = keras.Input((20, 3))
+    inner = keras.Sequential([layers.Conv1D(3, 3)])
+    masked = keras.Model(x, inner(layers.Masking()(x)))
+    assert receptive_field(masked) == measured_receptive_field(masked)
+    z, a = keras.Input((20, 3), name="z"), keras.Input((20, 3), name="a")
+    inner = keras.Model([z, a], [layers.ReLU()(z), layers.ReLU()(a)])
+    wide = layers.Conv1D(3, 5, padding="same")(x)
+    narrow, _ = inner({"z": x, "a": wide})
+    assert receptive_field(keras.Model(x, narrow)).size == 1
+
+
+@drops_mask
+def test_tokens_have_a_time_axis_once_they_are_embedded():
+    model = keras.Sequential(
+        [
+            keras.Input((20,)),
+            layers.Embedding(9, 4, mask_zero=True),
+            layers.Conv1D(2, 3),
+        ]
+    )
+    assert receptive_field(model).size == 3
+
+
+def test_static_features_do_not_widen_a_field():
+    x, static = keras.Input((20, 3)), keras.Input((4,))
+    repeated = layers.RepeatVector(18)(layers.Dense(2)(static))
+    joined = layers.Concatenate()([layers.Conv1D(2, 3)(x), repeated])
+    rows = trace_shapes(keras.Model([x, static], joined)).rows
+    fields = {row.layer.split()[0]: row.receptive_field for row in rows}
+    assert fields[joined._keras_history.operation.name] == "3"
+    assert fields[repeated._keras_history.operation.name] == "no time axis"
+
+
 class Doubled(layers.Layer):
     def call(self, x):
         return 2 * x
@@ -158,12 +195,58 @@ def test_layers_that_join_the_sequence_are_refused_by_name(layer):
         layers.UpSampling1D(2, name="culprit"),
         layers.Conv1DTranspose(4, 3, name="culprit"),
         layers.MaxPooling1D(2, data_format="channels_first", name="culprit"),
+        layers.Activation(lambda x: ops.softmax(x, axis=1), name="culprit"),
+        layers.Conv1D(3, 3, activation=lambda x: ops.cumsum(x, 1), name="culprit"),
+        layers.Dense(3, activation=layers.Softmax(axis=1), name="culprit"),
     ],
     ids=lambda layer: type(layer).__name__,
 )
 def test_unknown_layers_are_refused_by_name(layer):
     with pytest.raises(ShapeError, match=r"'culprit'.*measured_receptive_field"):
         receptive_field(time_model(layer))
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda x: x - ops.average(x),
+        lambda x: x - ops.average(x, axis=0),
+        lambda x: ops.softmax(x, axis=None),
+        lambda x: layers.Add()([x, ops.average(x, axis=-1)]),
+        lambda x: layers.Softmax(axis=None)(x),
+        lambda x: layers.Concatenate(axis=1)([x, x]),
+        lambda x: ops.cumsum(x, axis=1),
+    ],
+)
+def test_operations_along_other_axes_are_refused(join):
+    x = keras.Input((6, 6))
+    with pytest.raises(ShapeError):
+        receptive_field(keras.Model(x, join(x)))
+
+
+def test_stretching_along_time_is_refused():
+    x = keras.Input((1, 3))
+    with pytest.raises(ShapeError, match="stretches its input"):
+        receptive_field(keras.Model(x, x + np.ones((1, 20, 1), "float32")))
+
+
+def test_a_model_with_a_call_of_its_own_is_refused():
+    class Summed(keras.Model):
+        def call(self, x, training=None):
+            return ops.cumsum(super().call(x), axis=1)
+
+    x = keras.Input((20, 3))
+    with pytest.raises(ShapeError, match="call"):
+        receptive_field(Summed(x, layers.Conv1D(3, 3)(x)))
+
+
+@drops_mask
+def test_the_cure_is_code_only_where_it_works():
+    x = keras.Input((20, 6))
+    nested = keras.Sequential([layers.LSTM(3, name="inside")])
+    model = keras.Model(x, nested(layers.Masking()(x)))
+    with pytest.raises(ShapeError, match=r"'inside'.*part in front of it\.$"):
+        receptive_field(model)
 
 
 def test_padding_that_depends_on_an_unknown_length_is_refused():
@@ -230,6 +313,12 @@ def test_trace_lists_every_layer_once(shape):
     text = [row.layer for row in trace.rows]
     assert sum("shared" in line for line in text) == 3
     assert "  in (Dense)" in text
+
+
+def test_weights_that_two_layers_share_count_once():
+    x, dense = keras.Input((20, 3)), layers.Dense(4)
+    model = keras.Model(x, [dense(x), layers.TimeDistributed(dense)(x)])
+    assert trace_shapes(model).parameters == model.count_params()
 
 
 def test_the_two_forms_of_the_table_hold_the_same_cells():
