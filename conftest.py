@@ -24,7 +24,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for path, duration in seconds.items():
-        terminalreporter.write_line(f"{path} took {duration:.0f} s")
+        terminalreporter.write_line(
+            f"{path} took {duration:.0f} s of the {SECONDS_A_CHAPTER} s that it may"
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

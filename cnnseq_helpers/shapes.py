@@ -172,19 +172,8 @@ def conv_output_length(
             "conv_output_length expected padding 'valid', 'same' or 'causal', "
             f"got {padding!r}. Use one of the three."
         )
-    if length is None:
-        return None
-    length = _check_whole("conv_output_length", "length", length, at_least=0)
-    if padding != "valid":
-        return -(-length // strides)
     reach = (kernel_size - 1) * dilation_rate + 1
-    if length < reach:
-        raise ShapeError(
-            f"conv_output_length expected at least {reach} steps for kernel_size="
-            f"{kernel_size} and dilation_rate={dilation_rate} without padding, got "
-            f"{length}. Use a shorter kernel, a longer sequence or padding='same'."
-        )
-    return (length - reach) // strides + 1
+    return _output_length("conv_output_length", length, reach, strides, padding)
 
 
 def pool_output_length(
@@ -230,16 +219,26 @@ def pool_output_length(
             f"{padding!r}. To pool the past only, put "
             "ZeroPadding1D((pool_size - 1, 0)) in front of a 'valid' pooling layer."
         )
+    strides = pool_size if strides is None else strides
+    return _output_length("pool_output_length", length, pool_size, strides, padding)
+
+
+def _output_length(
+    doing: str, length: int | None, reach: int, strides: int, padding: str
+) -> int | None:
+    """Count the windows that start every `strides` steps and reach over `reach`."""
     if length is None:
         return None
-    length = _check_whole("pool_output_length", "length", length, at_least=0)
-    if padding == "valid" and length < pool_size:
+    length = _check_whole(doing, "length", length, at_least=0)
+    if padding != "valid":
+        return -(-length // strides)
+    if length < reach:
         raise ShapeError(
-            f"pool_output_length expected at least {pool_size} steps for pool_size="
-            f"{pool_size} without padding, got {length}. Use a smaller pool, a longer "
-            "sequence or padding='same'."
+            f"{doing} expected at least {reach} steps, which the window covers without "
+            f"padding, got {length}. Use a smaller window, a longer sequence or "
+            "padding='same'."
         )
-    return conv_output_length(length, pool_size, strides or pool_size, padding)
+    return (length - reach) // strides + 1
 
 
 def _check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:

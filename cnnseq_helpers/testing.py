@@ -155,10 +155,8 @@ def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
     _, field = max(fit for fit in fits if fit is not None)
     # A dilated field may go on after another gap like its widest, so see that far too.
     gap = max(np.diff(np.flatnonzero(column)).max(initial=1) for column in influence.T)
-    starts, stops = (
-        outputs * field.stride - field.left,
-        outputs * field.stride + field.right,
-    )
+    starts = outputs * field.stride - field.left
+    stops = outputs * field.stride + field.right
     seen = (starts >= gap).any() and (stops < len(influence) - gap).any()
     return field if seen and field.size <= len(influence) else None
 

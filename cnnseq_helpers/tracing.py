@@ -95,7 +95,8 @@ def _cut(model: Any, layer: Any) -> str:
     """Say how to ask for the part of a model in front of a layer, if there is one."""
     if layer is None:
         return ""
-    if layer not in model.layers or isinstance(layer.input, (list, dict)):
+    nodes = [node.input_tensors for node in layer._inbound_nodes]
+    if layer not in model.layers or len(nodes) != 1 or len(nodes[0]) != 1:
         return " Ask for the part in front of it."
     return (
         " Ask for the part in front of it: receptive_field(keras.Model(model.inputs, "
@@ -247,10 +248,9 @@ def _follow(
         inner: list[_Step] = []
         if node.is_input:
             leaving = [reaches[id(x)] for x in outputs]
-        elif _is_model(operation):
-            inside = _graph(operation, "")
-            arriving = [reaches[id(x)] for x in _given(node, inside)]
-            inner, leaving = _follow(inside, arriving, depth + 1)
+        elif _is_model(operation) and (given := _given(node)):
+            arriving = [reaches[id(x)] for x in given]
+            inner, leaving = _follow(_graph(operation, ""), arriving, depth + 1)
         else:
             shapes = [tuple(x.shape) for x in node.input_tensors]
             arriving = [reaches[id(x)] for x in node.input_tensors]
@@ -261,14 +261,18 @@ def _follow(
     return steps, [reaches[id(x)] for x in graph.outputs]
 
 
-def _given(node: Any, graph: Any) -> list[Any]:
-    """Return what a nested model was called on, in the order of its inputs."""
+def _given(node: Any) -> list[Any]:
+    """Return what a nested model was called on, input by input; [] if unclear."""
     # The node's own list of tensors holds masks too, and sorts a dictionary's keys.
-    arguments = node.arguments
+    arguments, graph = node.arguments, _graph(node.operation, "")
     given = arguments.args[0] if arguments.args else arguments.kwargs["inputs"]
     if isinstance(given, dict):
         names = graph._inputs_struct
-        if not isinstance(names, dict):
-            return [given[x.name] for x in graph.inputs]
-        return [given[name] for name in sorted(names)]
-    return list(given) if isinstance(given, (list, tuple)) else [given]
+        ours = (
+            sorted(names) if isinstance(names, dict) else [x.name for x in graph.inputs]
+        )
+        given = [given.get(name) for name in ours]
+    given = list(given) if isinstance(given, (list, tuple)) else [given]
+    known = {id(x) for x in node.input_tensors}
+    fits = len(given) == len(graph.inputs) and all(id(x) in known for x in given)
+    return given if fits else []

@@ -110,7 +110,9 @@ def test_bad_lengths_and_paddings():
         conv_output_length(-1, 3)
     with pytest.raises(ShapeError, match="got 'full'"):
         conv_output_length(10, 3, padding="full")
-    with pytest.raises(ShapeError, match="at least 9 steps .* got 8"):
+    with pytest.raises(
+        ShapeError, match="conv_output_length .* at least 9 steps.* got 8"
+    ):
         conv_output_length(8, 3, dilation_rate=4)
 
 

@@ -249,6 +249,12 @@ def test_the_cure_is_code_only_where_it_works():
         receptive_field(model)
 
 
+def test_a_layer_that_is_used_twice_is_refused_too():
+    x, twice = keras.Input((20, 6)), layers.LSTM(6, return_sequences=True, name="twice")
+    with pytest.raises(ShapeError, match="'twice'.*part in front of it"):
+        receptive_field(keras.Model(x, twice(twice(x))))
+
+
 def test_padding_that_depends_on_an_unknown_length_is_refused():
     model = time_model(layers.Conv1D(4, 3, strides=2, padding="same"), length=None)
     with pytest.raises(ShapeError, match="depends on the length, which is unknown"):
