@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 from .notebooks import PATHS, ROOT, code_cells, errors, pictures, read
@@ -66,11 +67,19 @@ def test_no_page_asks_another_host(site):
     assert outside == []
 
 
-def test_no_button_leads_to_a_repository_that_is_not_set(site):
+def test_buttons_lead_to_the_repository_that_is_set_or_nowhere(site):
     pages, _ = site
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     for name, page in pages.items():
-        for link in page.select(".article-header-buttons a[href]"):
-            assert not re.search(r"github|binder|colab", link["href"]), name
+        for link in page.select(".article-header-buttons a[href^=http]"):
+            assert address, (name, link)
+            assert link["href"].startswith(address), (name, link)
+
+
+def test_the_settings_of_the_theme_reach_the_pages(site):
+    pages, _ = site
+    for name in ("book/welcome.html", "book/tested.html"):
+        assert "CC BY 4.0" in pages[name].select_one(".extra_footer").get_text()
 
 
 def test_every_picture_has_alternative_text(site):
