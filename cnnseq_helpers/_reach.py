@@ -1,7 +1,8 @@
 """What each Keras layer does to a receptive field along axis 1.
 
-The rules know Keras's own layers by their class names and read their settings, so that
-nothing has to be imported. A layer that they do not know is never guessed at.
+The rules know the layers of Keras and of this package by their class names and read
+their settings, so that nothing has to be imported. A layer that they do not know is
+never guessed at.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ _STEPWISE = (
     _MERGES
     | _each_rank("SpatialDropout")
     | set(
-        "Activation ActivityRegularization AlphaDropout Any BatchNormalization Dense "
-        "Dropout ELU Embedding GaussianDropout GaussianNoise Identity "
+        "Activation ActivityRegularization AlphaDropout Any BatchApply "
+        "BatchNormalization Dense Dropout ELU Embedding GaussianDropout "
+        "GaussianNoise Identity "
         "LayerNormalization LeakyReLU Masking Normalization NotEqual PReLU "
         "RMSNormalization ReLU Relu Rescaling Softmax TimeDistributed "
         "UnitNormalization".split()
@@ -107,8 +109,8 @@ def _rule(
     layer: Any, shapes: Sequence[Shape], reaches: Sequence[Reach]
 ) -> Reach | NoReach:
     kind, rank = type(layer).__name__, len(shapes[0])
-    if type(layer).__module__.split(".")[0] != "keras":
-        return _unknown(layer, "is not one of Keras's own layers")
+    if type(layer).__module__.split(".")[0] not in ("keras", __package__):
+        return _unknown(layer, "is not one of Keras's own layers or this package's")
     if not _is_plain(getattr(layer, "activation", None)):
         return _unknown(layer, "has an activation of its own")
     if kind in _WHOLE_SEQUENCE or _mixes_time(layer, rank):

@@ -55,7 +55,8 @@ def receptive_field(model: Any) -> ReceptiveField:
     ------
     ShapeError
         If a layer joins the whole sequence (a recurrent layer, a global pooling), or is
-        not one of Keras's own, or the model was not built. The message names the layer.
+        neither Keras's nor this package's, or the model was not built. The message
+        names the layer.
 
     See Also
     --------

@@ -49,7 +49,9 @@ def test_shapes_work_without_any_library():
     ("package", "name", "extra"),
     [
         ("aeon", "load_basic_motions()", "data"),
+        ("sklearn", "moving_digits(1, seed=0)", "data"),
         ("matplotlib", "use_book_style()", "plot"),
+        ("av", "read_clip('README.md')", "video"),
     ],
 )
 def test_a_missing_package_names_its_extra(package, name, extra):
@@ -62,7 +64,7 @@ def test_a_missing_package_names_its_extra(package, name, extra):
 
 
 def test_a_star_import_needs_no_extra():
-    code = without("aeon", "matplotlib", "matplotlib.pyplot", "sklearn")
+    code = without("aeon", "av", "matplotlib", "matplotlib.pyplot", "sklearn", "tqdm")
     run(code + "from cnnseq_helpers import *")
 
 

@@ -1,0 +1,222 @@
+"""PyAV: frames out of a file and into one. What is in a file is never trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+# FFmpeg's names for files that hold their own frames. Playlists, which name other files
+# and addresses, are not among them.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,asf,flv,ogg,mpeg,mpegts,mpegvideo"
+)
+_MODES = {1: "gray", 3: "rgb24"}
+_MOST_BYTES = 2**32
+_MOST_PIXELS = 2**26
+
+
+class ClipError(ValueError):
+    """A video file or a folder of them that can't be used: which one, and why."""
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError(
+            "cnnseq_helpers.video reads and writes through PyAV, which is not "
+            "installed. Install the extra: pip install 'cnnseq-helpers[video]'."
+        ) from error
+    return av
+
+
+# --- Reading --------------------------------------------------------------------------
+
+
+def sample_frames(
+    path: Path, frames: int | None, size: tuple[int, int] | None, channels: int
+) -> Pixels:
+    """Return the wanted frames of a file as (time, height, width, channels)."""
+    total = None
+    if frames is not None:
+        with _opened(path) as (container, stream):
+            total = sum(packet.size > 0 for packet in container.demux(stream))
+    while True:
+        with _opened(path) as (container, stream):
+            wanted = None if frames is None else _spread(frames, total or 0)
+            pictures, seen = _decode(container, stream, wanted, size, channels)
+            if seen < (frames or 1):
+                raise ClipError(
+                    f"expected at least {frames or 1} frames, got {seen}. "
+                    "Ask for fewer frames, or leave the file out."
+                )
+        if total in (None, seen):
+            return np.stack(pictures)
+        total = seen  # Some files hold a frame in two packets, or two in one.
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a video file; whatever goes wrong while it is read names the file."""
+    av = _import_av()
+    if not path.exists():
+        raise FileNotFoundError(
+            f"read_clip expected a video file, but there is no {str(path)!r}. Check "
+            "the path; addresses on the network are not read."
+        )
+    if not path.is_file():
+        raise ClipError(
+            f"read_clip expected a video file, got {str(path)!r}, which is no file. "
+            "Read a folder of clips with ClipFolder."
+        )
+    options = {"format_whitelist": _FORMATS}
+    try:
+        with (
+            path.open("rb") as file,
+            av.open(file, options=options, metadata_errors="ignore") as container,
+        ):
+            if not container.streams.video:
+                raise ClipError(
+                    "expected frames, got a file without any. Leave it out."
+                )
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
+            yield container, stream
+    except ClipError as error:
+        raise ClipError(f"read_clip, reading {str(path)!r}, {error}") from None
+    except Exception as error:
+        # A damaged file can make PyAV raise almost anything.
+        raise ClipError(
+            f"read_clip, reading {str(path)!r}, expected a whole video file, got "
+            f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}. "
+            "Play it to see whether it is damaged, convert it to mp4, or leave it out."
+        ) from error
+
+
+def _spread(frames: int, total: int) -> set[int]:
+    return {i * (total - 1) // max(frames - 1, 1) for i in range(frames)}
+
+
+def _decode(
+    container: Any,
+    stream: Any,
+    wanted: set[int] | None,
+    size: tuple[int, int] | None,
+    channels: int,
+) -> tuple[list[Pixels], int]:
+    """Return the wanted frames, and how many there are in all."""
+    reformatter = _import_av().video.reformatter.VideoReformatter()
+    pictures: list[Pixels] = []
+    seen, shown = 0, 0
+    for frame in container.decode(stream):
+        if frame.is_corrupt:
+            raise ClipError(f"expected whole frames, but frame {seen} is damaged.")
+        if wanted is None or seen in wanted:
+            pictures.append(_picture(frame, size, channels, reformatter))
+            _check_fit(pictures)
+        seen += 1
+        shown += frame.duration or 0
+    if container.format.name.startswith("mov") and shown:
+        missing = (stream.duration or 0) - shown
+        if missing * seen > 0.5 * shown:
+            raise ClipError(
+                f"expected {float(stream.duration * stream.time_base):.2f} s, as the "
+                f"file says, got {float(shown * stream.time_base):.2f} s. It was cut "
+                "off: copy it again, or leave it out."
+            )
+    return pictures, seen
+
+
+def _picture(
+    frame: Any, size: tuple[int, int] | None, channels: int, reformatter: Any
+) -> Pixels:
+    """Return a frame as (height, width, channels), upright."""
+    quarter_turns = round(frame.rotation / 90)
+    height, width = size or (None, None)
+    if quarter_turns % 2:
+        height, width = width, height
+    small = reformatter.reformat(
+        frame, width, height, _MODES[channels], interpolation="AREA"
+    )
+    picture = small.to_ndarray().reshape(small.height, small.width, channels)
+    return np.rot90(picture, quarter_turns)
+
+
+def _check_fit(pictures: list[Pixels]) -> None:
+    first, last = pictures[0], pictures[-1]
+    if first.shape != last.shape:
+        raise ClipError(
+            f"expected frames of one size, got {first.shape[:2]} and then "
+            f"{last.shape[:2]}. Give a size=(height, width)."
+        )
+    if len(pictures) * first.nbytes > _MOST_BYTES:
+        raise ClipError(
+            f"expected less than 4 GiB, got over {len(pictures)} frames of "
+            f"{first.shape[:2]}. Give a size or fewer frames."
+        )
+
+
+# --- Writing --------------------------------------------------------------------------
+
+
+def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
+    """Write (time, height, width, channels) as .mp4 or .gif."""
+    av = _import_av()
+    _, height, width, channels = clip.shape
+    pictures = clip if channels == 3 else clip[..., 0]
+    frames: Iterator[Any] = (
+        av.VideoFrame.from_ndarray(x, format=_MODES[channels]) for x in pictures
+    )
+    with av.open(str(path), "w") as container:
+        if path.suffix.lower() == ".mp4":
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "18"})
+            plain = channels == 1 and height % 2 == width % 2 == 0
+            stream.pix_fmt = "yuv420p" if plain else "yuv444p"
+        else:
+            stream = container.add_stream("gif", rate=rate)
+            stream.pix_fmt = "gray" if channels == 1 else "pal8"
+            if channels == 3:
+                frames = _with_palette(frames, height, width, rate)
+        stream.height, stream.width, stream.thread_count = height, width, 1
+        for number, frame in enumerate(frames):
+            frame.pts, frame.time_base = number, 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _with_palette(
+    frames: Iterator[Any], height: int, width: int, rate: Fraction
+) -> Iterator[Any]:
+    """Yield frames in the 256 colours that suit the whole clip best."""
+    av = _import_av()
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=width, height=height, format="rgb24", time_base=1 / rate
+    )
+    split, sink = graph.add("split"), graph.add("buffersink")
+    palette = graph.add("palettegen", "reserve_transparent=0")
+    recolour = graph.add("paletteuse", "dither=none")
+    source.link_to(split)
+    split.link_to(recolour, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(recolour, 0, 1)
+    recolour.link_to(sink)
+    graph.configure()
+    for number, frame in enumerate(frames):
+        frame.pts, frame.time_base = number, 1 / rate
+        graph.push(frame)
+    graph.push(None)
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return

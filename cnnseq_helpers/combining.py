@@ -1,0 +1,232 @@
+"""A convolutional network in front of an LSTM, for series and for video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from .shapes import ShapeError, _check_whole, name_axes
+
+
+@keras.saving.register_keras_serializable(package="cnnseq_helpers")
+class BatchApply(layers.Wrapper):  # type: ignore[misc]
+    """Apply a layer to each frame, as if all frames of all clips were one large batch.
+
+    (batch, time, ...) becomes (batch * time, ...), goes through the layer once, and is
+    taken apart again: the values of a loop over the frames, whether the time length is
+    known or not. A mask (batch, time) is passed on to the next layer; the layer inside
+    does not see it, and computes masked frames too.
+
+    Parameters
+    ----------
+    layer : keras.layers.Layer
+        A layer or model that takes one frame a row, (batch, ...), such as a CNN.
+    **kwargs
+        ``name``, ``dtype`` and the like, as for any layer.
+
+    Raises
+    ------
+    ShapeError
+        If the input is not (batch, time, ...) with at least three axes, or a mask is
+        not (batch, time).
+
+    Notes
+    -----
+    Batch normalisation inside takes its statistics over all frames at once;
+    `keras.layers.TimeDistributed` takes them anew for each time step. The name is
+    that of the same idea in Sonnet, DeepMind's library: ``snt.BatchApply``.
+
+    Examples
+    --------
+    >>> import keras
+    >>> clips = keras.Input((None, 32, 32, 1))
+    >>> BatchApply(keras.layers.Conv2D(8, 3))(clips).shape
+    (None, None, 30, 30, 8)
+    """
+
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Build the layer inside for frames."""
+        super().build(self._frame_shape(input_shape))
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return what the layer makes of each frame: (batch, time, ...)."""
+        self._check_mask(inputs.shape, mask)
+        batch, time, *frame = ops.shape(inputs)
+        outputs = self.layer(ops.reshape(inputs, (batch * time, *frame)))
+        return ops.reshape(outputs, (batch, time, *ops.shape(outputs)[1:]))
+
+    def compute_output_spec(self, inputs: Any, mask: Any = None, **_: Any) -> Any:
+        """Return the shape and type of the output, without computing it."""
+        self._check_mask(inputs.shape, mask)
+        frames = keras.KerasTensor(self._frame_shape(inputs.shape), inputs.dtype)
+        outputs = self.layer.compute_output_spec(frames)
+        shape = (*inputs.shape[:2], *outputs.shape[1:])
+        return keras.KerasTensor(shape, outputs.dtype)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Any:
+        """Return the shape of the output, without computing it."""
+        inputs = keras.KerasTensor(tuple(input_shape), self.compute_dtype)
+        return self.compute_output_spec(inputs).shape
+
+    def _frame_shape(self, shape: Any) -> tuple[int | None, ...]:
+        axes = shape if isinstance(shape, (tuple, list)) else ()
+        if len(axes) < 3 or not all(a is None or isinstance(a, int) for a in axes):
+            raise ShapeError(
+                f"{self.name} (BatchApply) expected one input (batch, time, ...) with "
+                f"at least three axes, got {shape}. Give it whole clips or series, and "
+                "the layer inside will see one frame a row."
+            )
+        return (None, *axes[2:])
+
+    def _check_mask(self, shape: Any, mask: Any) -> None:
+        axes = shape[:2] if mask is None else tuple(mask.shape)
+        pairs = list(zip(axes, shape, strict=False))
+        if len(axes) != 2 or any(
+            None not in pair and len({*pair}) > 1 for pair in pairs
+        ):
+            raise ShapeError(
+                f"{self.name} (BatchApply) expected a mask "
+                f"{name_axes(shape[:2], ('batch', 'time'))}, one value a frame, got "
+                f"{axes}. Make it from the lengths of the clips: mask = "
+                "np.arange(time) < lengths[:, None]. Masking() looks at single pixels, "
+                "and what masks parts of a frame belongs into the layer inside."
+            )
+
+
+# What a series is pooled by, and the side in pixels down to which frames are halved.
+_POOL = 4
+_LARGEST_SIDE = 4
+
+
+def cnn_lstm(
+    input_shape: Sequence[int | None],
+    num_outputs: int,
+    *,
+    filters: Sequence[int] | None = None,
+    kernel_size: int | None = None,
+    units: int = 32,
+) -> keras.Model:
+    """Return an untrained CNN-LSTM with logits, for series or for video.
+
+    Series (time, channels) go through convolutions along time, max pooling by 4, and an
+    LSTM. Clips (time, height, width, channels) go frame by frame (`BatchApply`) through
+    convolutions that halve height and width, and are flattened for an LSTM, so that it
+    knows not only what is seen but where.
+
+    Parameters
+    ----------
+    input_shape : tuple of int or None
+        (time, channels) or (time, height, width, channels), without the batch axis.
+        Only time may be None, for sequences of any length.
+    num_outputs : int
+        Logits, one for each class.
+    filters : sequence of int, optional
+        Output channels of each convolution. If not given: 32 in one convolution for
+        series; for clips 16 in each of as many as bring both sides to 4 pixels or less.
+    kernel_size : int, optional
+        Steps, or pixels along height and width: 9 and 3 if not given.
+    units : int
+        Size of the LSTM's state.
+
+    Returns
+    -------
+    keras.Model
+        From batches of such sequences to logits (batch, num_outputs): for the loss, one
+        label for each sequence, and ``from_logits=True``.
+
+    Raises
+    ------
+    ShapeError
+        If `input_shape` has another number of axes or an unknown size other than time,
+        a number is not whole and positive, or a series is too short for the window.
+
+    Notes
+    -----
+    The first form is that of Ordóñez and Roggen, doi:10.3390/s16010115, with pooling;
+    the second that of Donahue et al., arXiv:1411.4389, in small.
+
+    Examples
+    --------
+    >>> cnn_lstm((100, 6), 4).output_shape
+    (None, 4)
+    >>> cnn_lstm((None, 16, 16, 1), 8).output_shape
+    (None, 8)
+    """
+    shape = _check_input(input_shape)
+    inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
+    if len(shape) == 2:
+        features = _along_time(inputs, filters, kernel_size)
+    else:
+        cnn = _frame_by_frame(shape[1:], filters, kernel_size)
+        features = BatchApply(cnn, name="each_frame")(inputs)
+    units = _check_whole("cnn_lstm", "units", units)
+    num_outputs = _check_whole("cnn_lstm", "num_outputs", num_outputs)
+    summary = layers.LSTM(units, name="lstm")(features)
+    logits = layers.Dense(num_outputs, name="logits")(summary)
+    return keras.Model(inputs, logits, name="cnn_lstm")
+
+
+def _check_input(input_shape: Any) -> tuple[Any, ...]:
+    shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
+    if len(shape) not in (2, 4) or None in shape[1:]:
+        raise ShapeError(
+            "cnn_lstm expected an input_shape (time, channels) or (time, height, "
+            f"width, channels), known but for time, got {input_shape!r}. Leave the "
+            "batch axis out; a grey frame has 1 channel."
+        )
+    for size in shape:
+        if size is not None:
+            _check_whole("cnn_lstm", f"each size of {shape}", size)
+    return shape
+
+
+def _check_filters(filters: Any, kernel_size: Any) -> list[int]:
+    if not isinstance(filters, (tuple, list)) or not filters:
+        raise ShapeError(
+            "cnn_lstm expected filters to be a sequence, one number for each "
+            f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
+        )
+    _check_whole("cnn_lstm", "kernel_size", kernel_size)
+    return [_check_whole("cnn_lstm", "each of filters", number) for number in filters]
+
+
+def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
+    """Convolve along time, then pool."""
+    kernel_size = 9 if kernel_size is None else kernel_size
+    filters = _check_filters((32,) if filters is None else filters, kernel_size)
+    needed = len(filters) * (kernel_size - 1) + _POOL
+    if inputs.shape[1] is not None and inputs.shape[1] < needed:
+        raise ShapeError(
+            f"cnn_lstm expected series of at least {needed} steps, for "
+            f"filters={filters}, kernel_size={kernel_size} and pooling by {_POOL}, got "
+            f"{inputs.shape[1]}. Use a smaller kernel_size or longer series."
+        )
+    x = inputs
+    for number in filters:
+        x = layers.Conv1D(number, kernel_size, activation="relu")(x)
+    return layers.MaxPooling1D(_POOL)(x)
+
+
+def _frame_by_frame(
+    frame: Sequence[int], filters: Any, kernel_size: int | None
+) -> keras.Model:
+    """Halve the frame with each convolution, and keep where things are."""
+    kernel_size = 3 if kernel_size is None else kernel_size
+    if filters is None:
+        halvings = (max(frame[:2]) - 1) // _LARGEST_SIDE
+        filters = (16,) * max(halvings.bit_length(), 1)
+    filters = _check_filters(filters, kernel_size)
+    convolutions = [
+        layers.Conv2D(number, kernel_size, strides=2, padding="same", activation="relu")
+        for number in filters
+    ]
+    return keras.Sequential(
+        [keras.Input(frame, name="frame"), *convolutions, layers.Flatten()], name="cnn"
+    )

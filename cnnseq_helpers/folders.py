@@ -1,0 +1,233 @@
+"""A folder of class folders of clips, as batches that are read when they are used."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from .shapes import ShapeError, _check_whole
+from .video import ClipError, _check_request, read_clip
+
+
+class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of clips and labels for `model.fit`, from a folder with one a class.
+
+    ::
+
+        clips/
+            left/   one.mp4  two.gif  ...
+            right/  three.mp4  ...
+
+    Only one batch at a time is in memory. ``folder[i]`` is batch i: clips (batch,
+    frames, height, width, channels), float32 in [0, 1], and labels (batch,), int64.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Holds a folder for each class, and these hold nothing but clips. Hidden files
+        are passed over.
+    frames : int
+        Frames of each clip, evenly spaced over the file.
+    size : (height, width), optional
+        Pixels to resize frames to. If not given, all must have the size of the first.
+    channels : {3, 1}
+        Red, green and blue, or grey.
+    batch_size : int
+        Clips in a batch; the last may be smaller.
+    seed : int or None
+        Shuffles the clips anew for each epoch, for training. None keeps the order of
+        `paths`, for testing.
+    class_names : sequence of str, optional
+        The classes in the order of their labels; if not given, in alphabetical order.
+        Give those of the training folder when you open the test folder.
+    skip_broken : bool
+        Read every file once in advance, warn of those that can't be used, and leave
+        them out. Otherwise such a file raises an error when its turn comes.
+    **kwargs
+        ``workers`` and the like, as for `keras.utils.PyDataset`.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        Label i means ``class_names[i]``.
+    paths : tuple of Path
+        The clips, class by class.
+    labels : ndarray of int64, (clip,)
+        In the order of `paths`.
+    clip_shape : tuple of int
+        (frames, height, width, channels).
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ClipError
+        If there is no class or a class without a clip, if anything lies where it does
+        not belong or leads out of the folder, or if a file can't be used.
+    ShapeError
+        If a number is not possible, or frames have different sizes and no `size` is
+        given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cnnseq_helpers import drifting_digits, write_clip
+    >>> clips, _ = drifting_digits(4, seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, clip in zip("abcd", clips):
+    ...         (Path(folder) / name).mkdir()
+    ...         write_clip(f"{folder}/{name}/clip.mp4", clip)
+    ...     batches = ClipFolder(folder, frames=8, channels=1, batch_size=2, seed=None)
+    ...     x, y = batches[1]
+    >>> batches.class_names, len(batches), x.shape, y.tolist()
+    (('a', 'b', 'c', 'd'), 2, (2, 8, 32, 32, 1), [2, 3])
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        frames: int,
+        size: tuple[int, int] | None = None,
+        channels: int = 3,
+        batch_size: int = 32,
+        seed: int | None,
+        class_names: Sequence[str] | None = None,
+        skip_broken: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        _check_whole("ClipFolder", "frames", frames)
+        _check_request("ClipFolder", frames, size, channels)
+        self.batch_size = _check_whole("ClipFolder", "batch_size", batch_size)
+        self.class_names, found = _find_clips(Path(folder), class_names)
+        self._request: dict[str, Any] = {
+            "frames": frames,
+            "size": size,
+            "channels": channels,
+        }
+        if skip_broken:
+            found = self._without_broken(found)
+        self.paths = tuple(path for path, _ in found)
+        self.labels = np.array([label for _, label in found], dtype=np.int64)
+        self.clip_shape = read_clip(self.paths[0], **self._request).shape
+        self._random = None if seed is None else np.random.default_rng(seed)
+        self._order = np.arange(len(self.paths))
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-len(self.paths) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Read batch `index` of this epoch."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"ClipFolder has the batches 0 to {len(self) - 1}")
+        first = index * self.batch_size
+        return self._read(self._order[first : first + self.batch_size])
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch, if there is a seed; Keras calls this."""
+        if self._random is not None:
+            self._order = self._random.permutation(len(self.paths))
+
+    def load(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Read all clips into memory, in the order of `paths`, with a progress bar."""
+        return self._read(_progress(range(len(self.paths)), "reading clips"))
+
+    def _read(self, numbers: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        clips = np.empty((len(numbers), *self.clip_shape), np.float32)
+        labels = np.empty(len(numbers), np.int64)
+        for row, number in enumerate(numbers):
+            clip = read_clip(self.paths[number], **self._request)
+            if clip.shape != self.clip_shape:
+                raise ShapeError(
+                    f"ClipFolder expected frames of {self.clip_shape[1:3]} pixels, as "
+                    f"in {str(self.paths[0])!r}, got {clip.shape[1:3]} in "
+                    f"{str(self.paths[number])!r}. Give a size=(height, width)."
+                )
+            clips[row], labels[row] = clip, self.labels[number]
+        return clips, labels
+
+    def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
+        """Return what can be read, and warn of the rest."""
+        whole, reasons = [], []
+        for path, label in _progress(found, "checking clips"):
+            try:
+                read_clip(path, **self._request)
+                whole.append((path, label))
+            except ClipError as error:
+                reasons.append(str(error))
+        for label, name in enumerate(self.class_names):
+            if label not in [kept for _, kept in whole]:
+                raise ClipError(
+                    f"ClipFolder expected clips of {name!r}, but left all of them out:"
+                    f" {reasons[0]}"
+                )
+        if reasons:
+            warnings.warn(
+                f"ClipFolder left out {len(reasons)} of {len(found)} clips:\n"
+                + "\n".join(reasons),
+                stacklevel=3,
+            )
+        return whole
+
+
+def _find_clips(
+    folder: Path, class_names: Sequence[str] | None
+) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
+    """Return the class names, and each clip with its label, in a fixed order."""
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"ClipFolder expected a folder of class folders, but {str(folder)!r} is "
+            "none. Check the path."
+        )
+    entries = _visible(folder)
+    found_names = tuple(entry.name for entry in entries)
+    names = found_names if class_names is None else tuple(class_names)
+    stray = [entry.name for entry in entries if not entry.is_dir()]
+    if stray or not names or sorted(names) != sorted(found_names):
+        raise ClipError(
+            f"ClipFolder expected {str(folder)!r} to hold "
+            + ("a folder for each class" if class_names is None else f"{names}")
+            + f" and nothing else, got {found_names}. Put each clip into the folder of "
+            "its class, and other files elsewhere."
+        )
+    found = []
+    for label, name in enumerate(names):
+        clips = _visible(folder / name)
+        if not clips:
+            raise ClipError(
+                f"ClipFolder expected clips in {str(folder / name)!r}, got an empty "
+                "folder. Remove it, or put the clips of this class there."
+            )
+        for path in clips:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise ClipError(
+                    f"ClipFolder expected files inside {str(folder)!r}, but "
+                    f"{str(path)!r} leads to {str(path.resolve())!r}. Copy the clip."
+                )
+            found.append((path, label))
+    return names, found
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _progress(items: Any, doing: str) -> Any:
+    """Show a bar on stderr while items are gone through, if it takes over a second."""
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "cnnseq_helpers.folders shows its progress with tqdm, which is not "
+            "installed. Install the extra: pip install 'cnnseq-helpers[video]'."
+        ) from error
+    return tqdm(items, desc=doing, unit="clip", delay=1)

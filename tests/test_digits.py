@@ -1,0 +1,125 @@
+"""The digits move as documented, and alike on every machine."""
+
+import hashlib
+import time
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from cnnseq_helpers import DIRECTIONS, ShapeError, drifting_digits, moving_digits
+
+
+def places(clips):
+    """Return the place of what is seen in a frame that has no edges, (n, frames, 2).
+
+    The phase of the longest wave in each frame moves with the digit, whatever it looks
+    like; this knows nothing of how the digits were drawn.
+    """
+    size = clips.shape[2]
+    waves = np.fft.fft2(clips[..., 0])
+    phases = np.stack([waves[..., 1, 0], waves[..., 0, 1]], axis=-1)
+    return -np.angle(phases) * size / (2 * np.pi)
+
+
+def steps(clips):
+    """Return how far the digit goes from frame to frame, (n, frames - 1, 2)."""
+    size = clips.shape[2]
+    moved = np.diff(places(clips), axis=1)
+    return (moved + size / 2) % size - size / 2
+
+
+@pytest.mark.parametrize("size", [16, 20, 32, 64])
+def test_drifting_digits_move_in_their_direction(size):
+    clips, labels = drifting_digits(60, frames=7, size=size, seed=3)
+    moved = steps(clips)
+    np.testing.assert_allclose(moved, moved[:, :1].repeat(6, axis=1), atol=0.02)
+    directions = np.array(list(DIRECTIONS.values()))[labels]
+    np.testing.assert_array_equal(np.sign(moved[:, 0].round(1)), directions)
+    speed = np.abs(moved[:, 0]).max(axis=1)
+    assert speed.min() > size / 32 - 0.02
+    assert speed.max() < size / 16 + 0.02
+
+
+def test_no_direction_has_a_place_or_a_digit_of_its_own():
+    clips, labels = drifting_digits(4000, frames=4, size=16, seed=0)
+    assert np.bincount(labels).min() > 400
+    for label in range(8):
+        mean = clips[labels == label].mean(axis=0)
+        # Every pixel of every frame alike, but for chance: one part in sqrt(500 clips).
+        assert mean.std() < 0.15 * mean.mean()
+
+
+def test_a_digit_comes_in_where_it_went_out():
+    clips, _ = drifting_digits(20, frames=30, size=16, seed=0)
+    mass = clips.sum(axis=(2, 3, 4))
+    np.testing.assert_array_equal(mass, mass[:, :1].repeat(30, axis=1))
+
+
+def test_moving_digits_keep_their_speed_and_turn_at_walls():
+    clips = moving_digits(50, frames=40, size=32, seed=0)
+    mass = clips.sum(axis=(2, 3, 4))
+    np.testing.assert_array_equal(mass, mass[:, :1].repeat(40, axis=1))
+    moved = steps(clips)
+    speed = np.median(np.abs(moved), axis=1, keepdims=True)
+    assert speed.min() > 32 / 64 - 0.02
+    assert speed.max() < 32 / 16 + 0.02
+    turns = np.abs(np.abs(moved) - speed) > 0.05
+    assert 0 < turns.mean() < 0.2  # slower only in the step in which it turns
+    before, after = np.sign(moved[:, :-1]), np.sign(moved[:, 1:])
+    assert (before != after).mean() < 0.2
+    assert ((moved > 0.4).any(axis=1) & (moved < -0.4).any(axis=1)).mean() > 0.8
+
+
+def test_digits_are_those_of_the_split():
+    for split, images in [
+        ("train", load_digits().images[:1500]),
+        ("test", load_digits().images[1500:]),
+    ]:
+        clips, _ = drifting_digits(40, frames=1, size=16, seed=0, split=split)
+        mass = {int(m) for m in 16 * clips.sum(axis=(1, 2, 3, 4))}
+        assert mass <= {int(m) for m in images.sum(axis=(1, 2))}
+
+
+def test_overlapping_digits_show_the_brighter_pixel():
+    clips = moving_digits(30, frames=10, size=32, digits=3, seed=0)
+    single = moving_digits(30, frames=10, size=32, digits=1, seed=0)
+    assert clips.max() <= 1
+    assert clips.mean() > 2 * single.mean()
+
+
+def test_clips_are_the_same_on_every_machine():
+    clips = moving_digits(10, frames=8, size=32, digits=2, seed=7)
+    drifts, labels = drifting_digits(10, frames=8, size=16, seed=7)
+    # Every pixel is a whole multiple of 1/2**14, so no sum was ever rounded.
+    assert (clips * 2**14 % 1 == 0).all()
+    digest = hashlib.sha256(clips.tobytes() + drifts.tobytes() + labels.tobytes())
+    assert digest.hexdigest() == (
+        "eb74588c05ebd724bfdfe98371cbc6b2dc1b55dd638e5587690dca1675f9c3d6"
+    )
+
+
+def test_seeds_and_splits_differ_and_repeat():
+    first = moving_digits(5, seed=0)
+    np.testing.assert_array_equal(first, moving_digits(5, seed=0))
+    assert (first != moving_digits(5, seed=1)).any()
+    assert (first != moving_digits(5, seed=0, split="test")).any()
+
+
+def test_a_thousand_clips_take_less_than_two_seconds():
+    moving_digits(1, seed=0)
+    start = time.perf_counter()
+    clips = moving_digits(1000, frames=20, size=32, seed=0)
+    assert time.perf_counter() - start < 2
+    assert clips.shape == (1000, 20, 32, 32, 1)
+
+
+@pytest.mark.parametrize("make", [moving_digits, drifting_digits])
+def test_impossible_clips_are_refused(make):
+    for options in ({"n": 0}, {"frames": 0}, {"size": 15}, {"size": 20.5}):
+        with pytest.raises(ShapeError, match=f"{make.__name__} expected"):
+            make(**{"n": 2, "seed": 0, **options})
+    with pytest.raises(ValueError, match="'train' or 'test', got 'validation'"):
+        make(2, seed=0, split="validation")
+    with pytest.raises(ShapeError, match="digits to be a whole number"):
+        moving_digits(2, digits=0, seed=0)
