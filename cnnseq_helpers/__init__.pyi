@@ -7,6 +7,7 @@ from .digits import DIRECTIONS as DIRECTIONS
 from .digits import drifting_digits as drifting_digits
 from .digits import moving_digits as moving_digits
 from .folders import ClipFolder as ClipFolder
+from .plotting import plot_clips as plot_clips
 from .plotting import plot_recordings as plot_recordings
 from .plotting import plot_scores as plot_scores
 from .plotting import use_book_style as use_book_style

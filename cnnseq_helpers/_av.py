@@ -51,7 +51,7 @@ def sample_frames(
             total = sum(packet.size > 0 for packet in container.demux(stream))
     while True:
         with _opened(path) as (container, stream):
-            wanted = None if frames is None else _spread(frames, total or 0)
+            wanted = _spread(frames, total)
             pictures, seen = _decode(container, stream, wanted, size, channels)
             if seen < (frames or 1):
                 raise ClipError(
@@ -87,22 +87,39 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
                 raise ClipError(
                     "expected frames, got a file without any. Leave it out."
                 )
-            stream = container.streams.video[0]
+            stream = container.streams.best("video")
             stream.thread_type = "NONE"
             stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
             yield container, stream
+            if container.format.name == "gif":
+                _check_gif_end(file)
     except ClipError as error:
         raise ClipError(f"read_clip, reading {str(path)!r}, {error}") from None
     except Exception as error:
         # A damaged file can make PyAV raise almost anything.
         raise ClipError(
-            f"read_clip, reading {str(path)!r}, expected a whole video file, got "
+            f"read_clip, reading {str(path)!r}, expected a whole video file (mp4, "
+            "webm, mkv, avi, mov, wmv, mpg or gif), got "
             f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}. "
             "Play it to see whether it is damaged, convert it to mp4, or leave it out."
         ) from error
 
 
-def _spread(frames: int, total: int) -> set[int]:
+def _check_gif_end(file: Any) -> None:
+    file.seek(-min(file.seek(0, 2), 64), 2)
+    if not file.read().rstrip(b"\0\r\n").endswith(b";"):
+        raise ClipError(
+            "expected the end mark of a gif, got none. It was cut off: copy it again, "
+            "or leave it out."
+        )
+
+
+def _spread(frames: int | None, total: int | None) -> set[int] | None:
+    """Return the numbers of the wanted frames; None for all of them."""
+    if frames is None or total is None:
+        return None
+    if frames > total:
+        return set()  # to be counted only
     return {i * (total - 1) // max(frames - 1, 1) for i in range(frames)}
 
 
@@ -125,15 +142,23 @@ def _decode(
             _check_fit(pictures)
         seen += 1
         shown += frame.duration or 0
-    if container.format.name.startswith("mov") and shown:
-        missing = (stream.duration or 0) - shown
-        if missing * seen > 0.5 * shown:
-            raise ClipError(
-                f"expected {float(stream.duration * stream.time_base):.2f} s, as the "
-                f"file says, got {float(shown * stream.time_base):.2f} s. It was cut "
-                "off: copy it again, or leave it out."
-            )
+    _check_length(container, stream, seen, float(shown * stream.time_base))
     return pictures, seen
+
+
+def _check_length(container: Any, stream: Any, seen: int, seconds: float) -> None:
+    """Complain of a file that was cut off, where its format lets it be seen."""
+    kind, expected = container.format.name, 0.0
+    if kind.startswith("mov") and stream.duration:
+        expected = float(stream.duration * stream.time_base)
+    elif kind.startswith("matroska") and len(container.streams) == 1:
+        expected = (container.duration or 0) / 1e6
+    # Half a frame may be lost to rounding.
+    if seen and seconds and (expected - seconds) * seen > 0.6 * seconds:
+        raise ClipError(
+            f"expected {expected:.2f} s, as the file says, got {seconds:.2f} s. It was "
+            "cut off: copy it again, or leave it out."
+        )
 
 
 def _picture(
@@ -158,7 +183,7 @@ def _check_fit(pictures: list[Pixels]) -> None:
             f"expected frames of one size, got {first.shape[:2]} and then "
             f"{last.shape[:2]}. Give a size=(height, width)."
         )
-    if len(pictures) * first.nbytes > _MOST_BYTES:
+    if len(pictures) * first.nbytes * 4 > _MOST_BYTES:  # as float32
         raise ClipError(
             f"expected less than 4 GiB, got over {len(pictures)} frames of "
             f"{first.shape[:2]}. Give a size or fewer frames."
@@ -176,8 +201,9 @@ def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
     frames: Iterator[Any] = (
         av.VideoFrame.from_ndarray(x, format=_MODES[channels]) for x in pictures
     )
-    with av.open(str(path), "w") as container:
-        if path.suffix.lower() == ".mp4":
+    kind = path.suffix.lower()[1:]
+    with _replacing(path) as file, av.open(file, "w", format=kind) as container:
+        if kind == "mp4":
             stream = container.add_stream("libx264", rate=rate, options={"crf": "18"})
             plain = channels == 1 and height % 2 == width % 2 == 0
             stream.pix_fmt = "yuv420p" if plain else "yuv444p"
@@ -191,6 +217,18 @@ def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
             frame.pts, frame.time_base = number, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    """Open a file that takes the place of `path` only when it is complete."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _with_palette(

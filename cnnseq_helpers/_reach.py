@@ -82,6 +82,15 @@ _WHOLE_SEQUENCE = _each_rank(
     "GroupedQueryAttention LSTM MultiHeadAttention RNN SimpleRNN".split()
 )
 
+_ROW_BY_ROW = (
+    (_STEPWISE - {"Any", "NotEqual"})
+    | _CONVOLUTIONS
+    | _POOLINGS
+    | _SHIFTS
+    | _WHOLE_SEQUENCE
+    | {"InputLayer", "Permute", "RepeatVector", "Reshape"}
+)
+
 
 def through(
     layer: Any, shapes: Sequence[Shape], output: Shape, entering: Sequence[Any]
@@ -125,6 +134,8 @@ def _rule(
         left=max(reach.left for reach in reaches),
         right=max(reach.right for reach in reaches),
     )
+    if kind == "BatchApply" and not _keeps_rows_apart(layer.layer):
+        return _unknown(layer, "may mix the frames that it makes one batch of")
     if kind in _STEPWISE:
         return merged
     if kind in _CONVOLUTIONS:
@@ -173,6 +184,23 @@ def _is_plain(activation: Any) -> bool:
     module = getattr(activation, "__module__", "")
     return activation is None or (
         module.startswith("keras.src.activations") and hasattr(activation, "__name__")
+    )
+
+
+def _keeps_rows_apart(operation: Any) -> bool:
+    """Tell whether a layer or model is known not to mix the rows of a batch."""
+    graph = getattr(operation, "_functional", operation)
+    if operations := getattr(graph, "operations", None):
+        return all(map(_keeps_rows_apart, operations))
+    if type(operation).__name__ in ("BatchApply", "TimeDistributed"):
+        return _keeps_rows_apart(operation.layer)
+    axes = getattr(operation, "axis", -1)
+    axes = axes if isinstance(axes, (tuple, list)) else [axes]
+    return (
+        type(operation).__module__.split(".")[0] == "keras"
+        and type(operation).__name__ in _ROW_BY_ROW
+        and _is_plain(getattr(operation, "activation", None))
+        and not {0, None}.intersection(axes)
     )
 
 

@@ -35,9 +35,9 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
 
     Notes
     -----
-    Batch normalisation inside takes its statistics over all frames at once;
-    `keras.layers.TimeDistributed` takes them anew for each time step. The name is
-    that of the same idea in Sonnet, DeepMind's library: ``snt.BatchApply``.
+    Batch normalisation inside takes its statistics, and activity regularisation its
+    mean, over all frames at once; `keras.layers.TimeDistributed` takes them for each
+    time step. The name is that of the same idea in Sonnet: ``snt.BatchApply``.
 
     Examples
     --------
@@ -53,20 +53,28 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Build the layer inside for frames."""
-        super().build(self._frame_shape(input_shape))
+        frame = self._frame_shape(input_shape)
+        try:
+            super().build(frame)
+        except Exception as error:
+            raise ShapeError(
+                f"{self.name} (BatchApply) builds {self.layer.name!r} for one frame a "
+                f"row, {name_axes(frame)}, and got {type(error).__name__}: {error} The "
+                "layer inside sees no time axis: call one that needs it by itself."
+            ) from error
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Return what the layer makes of each frame: (batch, time, ...)."""
         self._check_mask(inputs.shape, mask)
         batch, time, *frame = ops.shape(inputs)
-        outputs = self.layer(ops.reshape(inputs, (batch * time, *frame)))
+        outputs = self._single(self.layer(ops.reshape(inputs, (batch * time, *frame))))
         return ops.reshape(outputs, (batch, time, *ops.shape(outputs)[1:]))
 
     def compute_output_spec(self, inputs: Any, mask: Any = None, **_: Any) -> Any:
         """Return the shape and type of the output, without computing it."""
         self._check_mask(inputs.shape, mask)
         frames = keras.KerasTensor(self._frame_shape(inputs.shape), inputs.dtype)
-        outputs = self.layer.compute_output_spec(frames)
+        outputs = self._single(self.layer.compute_output_spec(frames))
         shape = (*inputs.shape[:2], *outputs.shape[1:])
         return keras.KerasTensor(shape, outputs.dtype)
 
@@ -85,6 +93,15 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
             )
         return (None, *axes[2:])
 
+    def _single(self, outputs: Any) -> Any:
+        if not hasattr(outputs, "shape"):
+            raise ShapeError(
+                f"{self.name} (BatchApply) expected a layer with one output, got "
+                f"{len(outputs)} from {self.layer.name!r}. Apply one BatchApply for "
+                "each output, or join them inside: Concatenate()."
+            )
+        return outputs
+
     def _check_mask(self, shape: Any, mask: Any) -> None:
         axes = shape[:2] if mask is None else tuple(mask.shape)
         pairs = list(zip(axes, shape, strict=False))
@@ -95,8 +112,8 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
                 f"{self.name} (BatchApply) expected a mask "
                 f"{name_axes(shape[:2], ('batch', 'time'))}, one value a frame, got "
                 f"{axes}. Make it from the lengths of the clips: mask = "
-                "np.arange(time) < lengths[:, None]. Masking() looks at single pixels, "
-                "and what masks parts of a frame belongs into the layer inside."
+                "np.arange(time) < lengths[:, None]. What masks parts of a frame, as "
+                "Masking() on pixels or Embedding(mask_zero=True) do, belongs inside."
             )
 
 
@@ -117,14 +134,15 @@ def cnn_lstm(
 
     Series (time, channels) go through convolutions along time, max pooling by 4, and an
     LSTM. Clips (time, height, width, channels) go frame by frame (`BatchApply`) through
-    convolutions that halve height and width, and are flattened for an LSTM, so that it
-    knows not only what is seen but where.
+    convolutions that halve height and width, are flattened, so that the LSTM knows not
+    only what is seen but where, and normalised.
 
     Parameters
     ----------
     input_shape : tuple of int or None
         (time, channels) or (time, height, width, channels), without the batch axis.
-        Only time may be None, for sequences of any length.
+        Only time may be None: any length, for series from 12 steps on, unless filters
+        and kernel_size ask for more.
     num_outputs : int
         Logits, one for each class.
     filters : sequence of int, optional
@@ -174,7 +192,7 @@ def cnn_lstm(
 
 
 def _check_input(input_shape: Any) -> tuple[Any, ...]:
-    shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
+    shape = () if isinstance(input_shape, (str, int)) else tuple(input_shape)
     if len(shape) not in (2, 4) or None in shape[1:]:
         raise ShapeError(
             "cnn_lstm expected an input_shape (time, channels) or (time, height, "
@@ -187,20 +205,25 @@ def _check_input(input_shape: Any) -> tuple[Any, ...]:
     return shape
 
 
-def _check_filters(filters: Any, kernel_size: Any) -> list[int]:
-    if not isinstance(filters, (tuple, list)) or not filters:
+def _check_convolutions(filters: Any, kernel_size: Any) -> tuple[list[int], int]:
+    given = filters
+    filters = [] if isinstance(filters, (str, int)) else list(filters)
+    if not filters:
         raise ShapeError(
             "cnn_lstm expected filters to be a sequence, one number for each "
-            f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
+            f"convolution, got {given!r}. For a single convolution: filters=(32,)."
         )
-    _check_whole("cnn_lstm", "kernel_size", kernel_size)
-    return [_check_whole("cnn_lstm", "each of filters", number) for number in filters]
+    return (
+        [_check_whole("cnn_lstm", "each of filters", number) for number in filters],
+        _check_whole("cnn_lstm", "kernel_size", kernel_size),
+    )
 
 
 def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
     """Convolve along time, then pool."""
-    kernel_size = 9 if kernel_size is None else kernel_size
-    filters = _check_filters((32,) if filters is None else filters, kernel_size)
+    filters, kernel_size = _check_convolutions(
+        (32,) if filters is None else filters, 9 if kernel_size is None else kernel_size
+    )
     needed = len(filters) * (kernel_size - 1) + _POOL
     if inputs.shape[1] is not None and inputs.shape[1] < needed:
         raise ShapeError(
@@ -209,24 +232,37 @@ def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
             f"{inputs.shape[1]}. Use a smaller kernel_size or longer series."
         )
     x = inputs
-    for number in filters:
-        x = layers.Conv1D(number, kernel_size, activation="relu")(x)
-    return layers.MaxPooling1D(_POOL)(x)
+    for position, number in enumerate(filters, start=1):
+        name = f"conv_{position}"
+        x = layers.Conv1D(number, kernel_size, activation="relu", name=name)(x)
+    return layers.MaxPooling1D(_POOL, name="pool")(x)
 
 
 def _frame_by_frame(
     frame: Sequence[int], filters: Any, kernel_size: int | None
 ) -> keras.Model:
     """Halve the frame with each convolution, and keep where things are."""
-    kernel_size = 3 if kernel_size is None else kernel_size
     if filters is None:
         halvings = (max(frame[:2]) - 1) // _LARGEST_SIDE
         filters = (16,) * max(halvings.bit_length(), 1)
-    filters = _check_filters(filters, kernel_size)
+    filters, kernel_size = _check_convolutions(
+        filters, 3 if kernel_size is None else kernel_size
+    )
     convolutions = [
-        layers.Conv2D(number, kernel_size, strides=2, padding="same", activation="relu")
-        for number in filters
+        layers.Conv2D(
+            number,
+            kernel_size,
+            strides=2,
+            padding="same",
+            activation="relu",
+            name=f"conv_{position}",
+        )
+        for position, number in enumerate(filters, start=1)
+    ]
+    features = [
+        layers.Flatten(name="features"),
+        layers.LayerNormalization(name="normalisation"),
     ]
     return keras.Sequential(
-        [keras.Input(frame, name="frame"), *convolutions, layers.Flatten()], name="cnn"
+        [keras.Input(frame, name="frame"), *convolutions, *features], name="cnn"
     )

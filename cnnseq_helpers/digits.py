@@ -92,12 +92,12 @@ def moving_digits(
     n, frames, size = _check_sizes(doing, n, frames, size)
     digits = _check_whole(doing, "digits", digits)
     glyphs = _glyphs(doing, size, split)
-    random = np.random.default_rng(seed)
+    random = _generator(doing, seed, split)
     shape = (n, digits)
     images = random.integers(len(glyphs), size=shape)
     room = (size - glyphs.shape[1]) * _STEPS_A_PIXEL
     start = random.integers(room + 1, size=(*shape, 2))
-    speed = random.integers(size // 8, size // 2 + 1, size=(*shape, 2))
+    speed = random.integers(-(-size // 8), size // 2 + 1, size=(*shape, 2))
     velocity = speed * random.choice((-1, 1), size=(*shape, 2))
     travelled = _travel(start, velocity, frames) % (2 * room)
     positions = np.minimum(travelled, 2 * room - travelled)
@@ -122,7 +122,7 @@ def drifting_digits(
     -------
     clips : ndarray of float32, (n, frames, size, size, 1)
         Pixels in [0, 1]. Along each axis that it moves along, a digit moves between
-        ``size / 32`` and ``size / 16`` pixels from frame to frame, always the same.
+        3/64 and 5/64 of `size` from frame to frame, always by the same amount.
     labels : ndarray of int64, (n,)
         Label i means ``list(DIRECTIONS)[i]``: the eight directions, clockwise.
 
@@ -137,17 +137,17 @@ def drifting_digits(
     >>> clips.shape, labels.shape
     ((100, 10, 32, 32, 1), (100,))
     >>> list(DIRECTIONS)[labels[0]]
-    'down left'
+    'up left'
     """
     doing = "drifting_digits"
     n, frames, size = _check_sizes(doing, n, frames, size)
     glyphs = _glyphs(doing, size, split)
-    random = np.random.default_rng(seed)
+    random = _generator(doing, seed, split)
     images = random.integers(len(glyphs), size=(n, 1))
     labels = random.integers(len(DIRECTIONS), size=n)
     around = size * _STEPS_A_PIXEL
     start = random.integers(around, size=(n, 1, 2))
-    speed = random.integers(size // 4, size // 2 + 1, size=(n, 1))
+    speed = random.integers(-(-3 * size // 8), 5 * size // 8 + 1, size=(n, 1))
     velocity = speed * np.array(list(DIRECTIONS.values()))[labels]
     positions = _travel(start, velocity[:, None], frames) % around
     return _draw(glyphs, images, positions, size), labels
@@ -158,6 +158,13 @@ def _check_sizes(doing: str, n: int, frames: int, size: int) -> tuple[int, int, 
         _check_whole(doing, "n", n),
         _check_whole(doing, "frames", frames),
         _check_whole(doing, "size", size, at_least=16),
+    )
+
+
+def _generator(doing: str, seed: int, split: str) -> np.random.Generator:
+    """Return random numbers that differ from split to split."""
+    return np.random.default_rng(
+        [_check_whole(doing, "seed", seed, at_least=0), len(split)]
     )
 
 

@@ -26,12 +26,14 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
 
     Only one batch at a time is in memory. ``folder[i]`` is batch i: clips (batch,
     frames, height, width, channels), float32 in [0, 1], and labels (batch,), int64.
+    Within `model.fit`, Keras turns an error of a file into one of its own, whose text
+    still names the file.
 
     Parameters
     ----------
     folder : str or Path
         Holds a folder for each class, and these hold nothing but clips. Hidden files
-        are passed over.
+        are passed over, links refused.
     frames : int
         Frames of each clip, evenly spaced over the file.
     size : (height, width), optional
@@ -41,11 +43,13 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
     batch_size : int
         Clips in a batch; the last may be smaller.
     seed : int or None
-        Shuffles the clips anew for each epoch, for training. None keeps the order of
-        `paths`, for testing.
+        Shuffles the clips anew for each epoch, for training; `model.fit` shuffles the
+        batches as well, after `keras.utils.set_random_seed`. None keeps the order of
+        `paths` and `labels`, for `model.predict` and testing.
     class_names : sequence of str, optional
         The classes in the order of their labels; if not given, in alphabetical order.
-        Give those of the training folder when you open the test folder.
+        Give those of the training folder when you open the test folder, which may lack
+        some of them.
     skip_broken : bool
         Read every file once in advance, warn of those that can't be used, and leave
         them out. Otherwise such a file raises an error when its turn comes.
@@ -69,7 +73,7 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         If there is no such folder.
     ClipError
         If there is no class or a class without a clip, if anything lies where it does
-        not belong or leads out of the folder, or if a file can't be used.
+        not belong or is a link, or if a file can't be used.
     ShapeError
         If a number is not possible, or frames have different sizes and no `size` is
         given.
@@ -106,17 +110,18 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         _check_whole("ClipFolder", "frames", frames)
         _check_request("ClipFolder", frames, size, channels)
         self.batch_size = _check_whole("ClipFolder", "batch_size", batch_size)
-        self.class_names, found = _find_clips(Path(folder), class_names)
+        self.class_names, found = _find_clips(Path(folder).absolute(), class_names)
         self._request: dict[str, Any] = {
             "frames": frames,
             "size": size,
             "channels": channels,
         }
+        self.clip_shape: tuple[int, ...] = ()
         if skip_broken:
             found = self._without_broken(found)
         self.paths = tuple(path for path, _ in found)
         self.labels = np.array([label for _, label in found], dtype=np.int64)
-        self.clip_shape = read_clip(self.paths[0], **self._request).shape
+        self._read_clip(self.paths[0])
         self._random = None if seed is None else np.random.default_rng(seed)
         self._order = np.arange(len(self.paths))
         self.on_epoch_end()
@@ -145,35 +150,41 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         clips = np.empty((len(numbers), *self.clip_shape), np.float32)
         labels = np.empty(len(numbers), np.int64)
         for row, number in enumerate(numbers):
-            clip = read_clip(self.paths[number], **self._request)
-            if clip.shape != self.clip_shape:
-                raise ShapeError(
-                    f"ClipFolder expected frames of {self.clip_shape[1:3]} pixels, as "
-                    f"in {str(self.paths[0])!r}, got {clip.shape[1:3]} in "
-                    f"{str(self.paths[number])!r}. Give a size=(height, width)."
-                )
-            clips[row], labels[row] = clip, self.labels[number]
+            clips[row] = self._read_clip(self.paths[number])
+            labels[row] = self.labels[number]
         return clips, labels
+
+    def _read_clip(self, path: Path) -> NDArray[np.float32]:
+        clip = read_clip(path, **self._request)
+        self.clip_shape = self.clip_shape or clip.shape
+        if clip.shape != self.clip_shape:
+            raise ShapeError(
+                f"ClipFolder expected frames of {self.clip_shape[1:3]} pixels, as in "
+                f"the first clip, got {clip.shape[1:3]} in {str(path)!r}. Give a "
+                "size=(height, width)."
+            )
+        return clip
 
     def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
         """Return what can be read, and warn of the rest."""
-        whole, reasons = [], []
+        whole, reasons = [], {}
         for path, label in _progress(found, "checking clips"):
             try:
-                read_clip(path, **self._request)
+                self._read_clip(path)
                 whole.append((path, label))
             except ClipError as error:
-                reasons.append(str(error))
-        for label, name in enumerate(self.class_names):
-            if label not in [kept for _, kept in whole]:
+                reasons[path] = str(error)
+        kept = {label for _, label in whole}
+        for path, label in found:
+            if label not in kept:
                 raise ClipError(
-                    f"ClipFolder expected clips of {name!r}, but left all of them out:"
-                    f" {reasons[0]}"
+                    f"ClipFolder expected clips of {self.class_names[label]!r}, but "
+                    f"had to leave all of them out. {reasons[path]}"
                 )
         if reasons:
             warnings.warn(
                 f"ClipFolder left out {len(reasons)} of {len(found)} clips:\n"
-                + "\n".join(reasons),
+                + "\n".join(reasons.values()),
                 stacklevel=3,
             )
         return whole
@@ -189,32 +200,44 @@ def _find_clips(
             "none. Check the path."
         )
     entries = _visible(folder)
-    found_names = tuple(entry.name for entry in entries)
-    names = found_names if class_names is None else tuple(class_names)
-    stray = [entry.name for entry in entries if not entry.is_dir()]
-    if stray or not names or sorted(names) != sorted(found_names):
+    names = tuple(entry.name for entry in entries if _is_plain(entry, folder=True))
+    stray = {entry.name for entry in entries}.difference(
+        names if class_names is None else {*names}.intersection(class_names)
+    )
+    if stray or not names:
+        expected = "" if class_names is None else f", named {tuple(class_names)},"
         raise ClipError(
-            f"ClipFolder expected {str(folder)!r} to hold "
-            + ("a folder for each class" if class_names is None else f"{names}")
-            + f" and nothing else, got {found_names}. Put each clip into the folder of "
-            "its class, and other files elsewhere."
+            f"ClipFolder expected {str(folder)!r} to hold a folder for each class"
+            f"{expected} and nothing else, got {sorted(stray) or 'nothing'}. Put each "
+            "clip into the folder of its class, other files elsewhere, and no links."
+        )
+    names = names if class_names is None else tuple(class_names)
+    if len({*names}) < len(names):
+        raise ClipError(
+            f"ClipFolder expected each class once in class_names, got {names}. Remove "
+            "what is repeated."
         )
     found = []
     for label, name in enumerate(names):
-        clips = _visible(folder / name)
-        if not clips:
+        clips = _visible(folder / name) if (folder / name).is_dir() else None
+        if clips == []:
             raise ClipError(
                 f"ClipFolder expected clips in {str(folder / name)!r}, got an empty "
                 "folder. Remove it, or put the clips of this class there."
             )
-        for path in clips:
-            if not path.resolve().is_relative_to(folder.resolve()):
+        for path in clips or []:
+            if not _is_plain(path, folder=False):
                 raise ClipError(
-                    f"ClipFolder expected files inside {str(folder)!r}, but "
-                    f"{str(path)!r} leads to {str(path.resolve())!r}. Copy the clip."
+                    f"ClipFolder expected nothing but files in {str(folder / name)!r}, "
+                    f"but {path.name!r} is a folder or a link. Move or copy the clips."
                 )
             found.append((path, label))
     return names, found
+
+
+def _is_plain(path: Path, *, folder: bool) -> bool:
+    """Tell whether a path is a file or folder itself, and no link to one."""
+    return not path.is_symlink() and (path.is_dir() if folder else path.is_file())
 
 
 def _visible(folder: Path) -> list[Path]:

@@ -17,6 +17,9 @@ from ._av import ClipError as ClipError
 from ._av import sample_frames, write_frames
 from .shapes import ShapeError, _check_whole
 
+_LONGEST_SIDE = 2**14
+_FASTEST = {".mp4": 1000, ".gif": 100}
+
 
 def read_clip(
     path: str | Path,
@@ -36,7 +39,7 @@ def read_clip(
         How many frames to take, evenly spaced from the first to the last; all of them
         if not given. However many there are, they cover the whole file.
     size : (height, width), optional
-        Pixels to resize each frame to, without regard to its proportions.
+        Pixels to resize each frame to, without regard to its proportions, up to 16,384.
     channels : {3, 1}
         Red, green and blue, or grey.
     dtype : {"float32", "uint8"}
@@ -52,7 +55,8 @@ def read_clip(
     FileNotFoundError
         If there is no such file.
     ClipError
-        If it is no video, is damaged or cut off, has fewer frames than asked for, has
+        If it is no video, is damaged so that it can't be decoded, was cut off (where
+        mp4, mkv, webm and gif let it be seen), has fewer frames than asked for, has
         frames of different sizes and no `size` is given, or would fill over 4 GiB.
     ShapeError, ValueError
         If an argument is not one of those above.
@@ -69,13 +73,15 @@ def read_clip(
     (5, 32, 48, 1)
     """
     _check_request("read_clip", frames, size, channels)
-    if dtype not in ("float32", "uint8"):
+    if dtype not in ("float32", "uint8", np.float32, np.uint8):
         raise ValueError(
             f"read_clip expected dtype 'float32' or 'uint8', got {dtype!r}. Convert "
             "the clip afterwards: clip.astype(...)."
         )
     clip = sample_frames(Path(path), frames, size, channels)
-    return clip if dtype == "uint8" else clip.astype(np.float32) / np.float32(255)
+    if np.dtype(dtype) == np.uint8:
+        return clip
+    return np.divide(clip, np.float32(255), dtype=np.float32)
 
 
 def write_clip(
@@ -83,10 +89,11 @@ def write_clip(
 ) -> None:
     """Write a clip to a video file: H.264 in .mp4, or an animated .gif.
 
-    An existing file is replaced. H.264 is lossy: pixels come back almost, not exactly.
-    Grey clips with even sides are written so that every player shows them. Colour and
-    odd sides need full colour resolution (4:4:4), which some players do not show. A gif
-    keeps grey exactly and has 256 colours a clip.
+    An existing file is replaced when the new one is complete. H.264 is lossy: pixels
+    come back almost, not exactly. Colour and odd sides are stored at full colour
+    resolution (4:4:4), which some players do not show; grey clips with even sides are
+    stored in the usual way. A gif keeps grey exactly, has 256 colours a clip, and
+    counts time in 1/100 s.
 
     Parameters
     ----------
@@ -95,7 +102,7 @@ def write_clip(
     clip : ndarray, (time, height, width, channels)
         Floats in [0, 1] or uint8; 1 channel (grey) or 3 (red, green, blue).
     frames_per_second : float
-        How fast it is to be played.
+        How fast it is to be played: up to 1000, in a gif up to 100.
 
     Raises
     ------
@@ -119,7 +126,7 @@ def write_clip(
     """
     path = Path(path)
     pixels = _to_uint8(clip)
-    if path.suffix.lower() not in (".mp4", ".gif"):
+    if path.suffix.lower() not in _FASTEST:
         raise ValueError(
             f"write_clip expected a path that ends in .mp4 or .gif, got {str(path)!r}."
             " Change the ending."
@@ -129,12 +136,14 @@ def write_clip(
             f"write_clip expected to write into a folder, got {str(path)!r}, but there "
             "is no such folder. Make it: path.parent.mkdir(parents=True)."
         )
-    if not 0.01 <= frames_per_second <= 1000:
+    fastest = _FASTEST[path.suffix.lower()]
+    if not 0.01 <= frames_per_second <= fastest:
         raise ValueError(
-            "write_clip expected frames_per_second from 0.01 to 1000, got "
+            f"write_clip expected frames_per_second from 0.01 to {fastest}, got "
             f"{frames_per_second!r}. Change frames_per_second."
         )
-    write_frames(path, pixels, Fraction(frames_per_second).limit_denominator(1001))
+    rate = Fraction(float(frames_per_second)).limit_denominator(1001)
+    write_frames(path, pixels, rate)
 
 
 def _check_request(
@@ -142,7 +151,7 @@ def _check_request(
 ) -> None:
     if frames is not None:
         _check_whole(doing, "frames", frames)
-    if channels not in (1, 3):
+    if _check_whole(doing, "channels", channels) not in (1, 3):
         raise ShapeError(
             f"{doing} expected channels=3 (red, green, blue) or 1 (grey), got "
             f"{channels!r}. Change channels."
@@ -153,7 +162,11 @@ def _check_request(
                 f"{doing} expected size=(height, width), got {size!r}. Change size."
             )
         for name, pixels in zip(("height", "width"), size, strict=True):
-            _check_whole(doing, name, pixels)
+            if _check_whole(doing, name, pixels) > _LONGEST_SIDE:
+                raise ShapeError(
+                    f"{doing} expected {name} to be at most {_LONGEST_SIDE} pixels, "
+                    f"got {pixels}. Change size."
+                )
 
 
 def _to_uint8(clip: Any) -> NDArray[np.uint8]:
@@ -167,6 +180,11 @@ def _to_uint8(clip: Any) -> NDArray[np.uint8]:
             "write_clip expected (time, height, width, channels) with 1 or 3 channels "
             f"and at least one frame, got {clip.shape}. Add a channels axis to grey "
             "frames: clip[..., None]; write the clips of a batch one by one."
+        )
+    if max(clip.shape[1:3]) > _LONGEST_SIDE:
+        raise ShapeError(
+            f"write_clip expected sides of at most {_LONGEST_SIDE} pixels, got "
+            f"{clip.shape[1:3]}. Make the frames smaller."
         )
     if clip.dtype == np.uint8:
         return clip

@@ -145,7 +145,7 @@ def test_masks_of_another_shape_are_refused(shape, message):
 
 def test_masking_of_pixels_is_refused_when_the_model_is_built():
     clips = keras.Input((None, 4, 4, 1))
-    with pytest.raises(ShapeError, match="Masking.. looks at single pixels"):
+    with pytest.raises(ShapeError, match="What masks parts of a frame, as Masking"):
         BatchApply(layers.Flatten())(layers.Masking()(clips))
 
 
@@ -159,6 +159,19 @@ def test_two_inputs_are_refused():
     x = np.zeros((2, 3, 4))
     with pytest.raises(ShapeError, match=r"expected one input \(batch, time, ...\)"):
         BatchApply(layers.Add())([x, x])
+
+
+def test_layers_with_several_outputs_are_refused():
+    several = BatchApply(layers.LSTM(4, return_state=True))
+    with pytest.raises(ShapeError, match="a layer with one output, got 3"):
+        several(np.ones((1, 3, 6, 6)))
+    with pytest.raises(ShapeError, match="a layer with one output, got 3"):
+        several(keras.Input((3, 6, 6)))
+
+
+def test_layers_that_need_a_time_axis_are_explained():
+    with pytest.raises(ShapeError, match=r"'lstm' for one frame a row, \(batch, feat"):
+        BatchApply(layers.LSTM(3, name="lstm"))(keras.Input((None, 100)))
 
 
 def test_training_reaches_the_layer_inside():
@@ -220,6 +233,22 @@ def test_the_receptive_field_is_that_of_the_rest():
     assert receptive_field(model).size == 5
     assert measured_receptive_field(model) == receptive_field(model)
     assert "BatchApply" in str(trace_shapes(model))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.Lambda(lambda x: keras.ops.roll(x, 1, axis=0) + x),
+        lambda: layers.Softmax(axis=0),
+        lambda: keras.Sequential([layers.Dense(3), layers.Softmax(axis=0)]),
+        lambda: BatchApply(layers.Softmax(axis=0)),
+    ],
+)
+def test_frames_that_may_mix_inside_have_no_known_receptive_field(layer):
+    series = keras.Input((9, 5, 4))
+    model = keras.Model(series, BatchApply(layer())(series))
+    with pytest.raises(ShapeError, match="may mix the frames"):
+        receptive_field(model)
 
 
 def test_the_first_call_is_faster_than_that_of_time_distributed():

@@ -139,7 +139,26 @@ def test_a_turned_phone_is_followed(tmp_path):
     assert small[0, 3, 13, 0] > 0.9 > 0.1 > small[0, 3, 3, 0]
 
 
-@pytest.mark.parametrize("rate", [1, 12.5, 29.97, 100])
+def test_an_old_file_stays_until_the_new_one_is_complete(tmp_path, monkeypatch):
+    path = tmp_path / "clip.gif"
+    write_clip(path, np.zeros((4, 16, 16, 1)))
+    monkeypatch.setattr(av.VideoFrame, "from_ndarray", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_clip(path, np.zeros((9, 16, 16, 1)))
+    monkeypatch.undo()
+    assert len(read_clip(path)) == 4
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["md5:clip.gif", "file:clip.gif", "äö %d ü.mp4"])
+def test_names_are_just_names(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_clip(name, np.zeros((4, 16, 16, 1)))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(read_clip(name)) == 4
+
+
+@pytest.mark.parametrize("rate", [1, 12.5, 29.97, np.float32(100)])
 def test_the_speed_is_written(tmp_path, rate):
     write_clip(tmp_path / "clip.mp4", CLIPS["digits"], frames_per_second=rate)
     with av.open(tmp_path / "clip.mp4") as container:
@@ -230,7 +249,42 @@ def test_an_mp4_that_was_cut_off_is_refused(tmp_path, faststart):
             read_clip(path)
 
 
-@pytest.mark.parametrize("frames", [13, 1000])
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"),
+    [
+        ("clip.gif", "gif", "gray"),
+        ("clip.webm", "libvpx-vp9", "yuv420p"),
+        ("clip.mkv", "libx264", "yuv420p"),
+    ],
+)
+def test_other_files_that_were_cut_off_are_refused(tmp_path, name, codec, pixels):
+    path = tmp_path / name
+    with av.open(path, "w") as container:
+        stream = container.add_stream(codec, rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, pixels
+        for _ in range(20):
+            noise = random.integers(0, 256, (32, 32), dtype=np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, format="gray")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert len(read_clip(path)) == 20
+    data = path.read_bytes()
+    for share in (0.9, 0.5, 0.2):
+        path.write_bytes(data[: int(share * len(data))])
+        for frames in (None, 3):
+            with pytest.raises(ClipError, match=name):
+                read_clip(path, frames=frames)
+
+
+def test_a_clip_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    write_clip(tmp_path / "clip.gif", np.zeros((10, 32, 32, 1)))
+    monkeypatch.setattr("cnnseq_helpers._av._MOST_BYTES", 10 * 32 * 32 * 4)
+    assert read_clip(tmp_path / "clip.gif", channels=1).nbytes == 10 * 32 * 32 * 4
+    with pytest.raises(ClipError, match=r"less than 4 GiB, got over 4 frames"):
+        read_clip(tmp_path / "clip.gif")
+
+
+@pytest.mark.parametrize("frames", [13, 1000, 10**12])
 def test_more_frames_than_there_are(tmp_path, frames):
     for name in ("clip.mp4", "clip.gif"):
         write_clip(tmp_path / name, CLIPS["digits"])
@@ -312,6 +366,7 @@ def test_two_hundred_damaged_files_give_frames_or_the_clear_error(tmp_path):
         ({"frames": 2.5}, ShapeError, "got 2.5"),
         ({"size": 32}, ShapeError, r"size=\(height, width\), got 32"),
         ({"size": (32, 0)}, ShapeError, "width to be a whole number"),
+        ({"size": (10**6, 8)}, ShapeError, "height to be at most 16384 pixels"),
         ({"channels": 4}, ShapeError, "or 1 .grey., got 4"),
         ({"dtype": "float64"}, ValueError, "'float32' or 'uint8', got 'float64'"),
     ],
@@ -350,6 +405,7 @@ def test_other_arrays_are_not_written(tmp_path, clip, error, message):
         ("missing/clip.mp4", 10, FileNotFoundError, "no such folder"),
         ("clip.mp4", 0, ValueError, "from 0.01 to 1000, got 0"),
         ("clip.mp4", float("nan"), ValueError, "got nan"),
+        ("clip.gif", 101, ValueError, "from 0.01 to 100, got 101"),
     ],
 )
 def test_impossible_files_are_not_written(tmp_path, name, rate, error, message):
