@@ -77,12 +77,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             f"read_clip expected a video file, got {str(path)!r}, which is no file. "
             "Read a folder of clips with ClipFolder."
         )
-    options = {"format_whitelist": _FORMATS}
+    settings: dict[str, Any] = {"options": {"format_whitelist": _FORMATS}}
+    if int(av.__version__.split(".")[0]) < 19:
+        settings["metadata_errors"] = "ignore"  # a title may not be UTF-8
     try:
-        with (
-            path.open("rb") as file,
-            av.open(file, options=options, metadata_errors="ignore") as container,
-        ):
+        with path.open("rb") as file, av.open(file, **settings) as container:
             if not container.streams.video:
                 raise ClipError(
                     "expected frames, got a file without any. Leave it out."

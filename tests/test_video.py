@@ -187,6 +187,20 @@ def test_other_files_are_refused(tmp_path, content, message):
     assert "bad.mp4" in str(caught.value)
 
 
+def test_a_title_in_another_encoding_does_no_harm(tmp_path):
+    with av.open(tmp_path / "clip.mp4", "w") as container:
+        container.metadata["title"] = "ZXrich"
+        stream = container.add_stream("libx264", rate=10)
+        stream.height = stream.width = 32
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32), np.uint8), format="gray")
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = (tmp_path / "clip.mp4").read_bytes()
+    assert b"ZXrich" in data
+    (tmp_path / "clip.mp4").write_bytes(data.replace(b"ZX", b"Z\xfc"))  # Latin-1
+    assert read_clip(tmp_path / "clip.mp4").shape == (1, 32, 32, 3)
+
+
 def test_a_file_with_sound_only_is_refused(tmp_path):
     with av.open(tmp_path / "sound.mp4", "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
