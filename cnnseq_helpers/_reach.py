@@ -200,7 +200,8 @@ def _keeps_rows_apart(operation: Any) -> bool:
         type(operation).__module__.split(".")[0] == "keras"
         and type(operation).__name__ in _ROW_BY_ROW
         and _is_plain(getattr(operation, "activation", None))
-        and not {0, None}.intersection(axes)
+        # Counted from the end, only the last axis is never that of the rows.
+        and all(axis is not None and (axis > 0 or axis == -1) for axis in axes)
     )
 
 

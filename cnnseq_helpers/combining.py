@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -103,11 +103,11 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
         return outputs
 
     def _check_mask(self, shape: Any, mask: Any) -> None:
-        axes = shape[:2] if mask is None else tuple(mask.shape)
-        pairs = list(zip(axes, shape, strict=False))
-        if len(axes) != 2 or any(
-            None not in pair and len({*pair}) > 1 for pair in pairs
-        ):
+        if mask is None:
+            return
+        axes = tuple(mask.shape)
+        unlike = [pair for pair in zip(axes, shape, strict=False) if len({*pair}) > 1]
+        if len(axes) != 2 or any(None not in pair for pair in unlike):
             raise ShapeError(
                 f"{self.name} (BatchApply) expected a mask "
                 f"{name_axes(shape[:2], ('batch', 'time'))}, one value a frame, got "
@@ -192,7 +192,7 @@ def cnn_lstm(
 
 
 def _check_input(input_shape: Any) -> tuple[Any, ...]:
-    shape = () if isinstance(input_shape, (str, int)) else tuple(input_shape)
+    shape = _as_tuple(input_shape)
     if len(shape) not in (2, 4) or None in shape[1:]:
         raise ShapeError(
             "cnn_lstm expected an input_shape (time, channels) or (time, height, "
@@ -205,16 +205,21 @@ def _check_input(input_shape: Any) -> tuple[Any, ...]:
     return shape
 
 
+def _as_tuple(sequence: Any) -> tuple[Any, ...]:
+    """Return what a tuple, list, array or shape holds; nothing for anything else."""
+    plain = isinstance(sequence, Iterable) and not isinstance(sequence, str)
+    return tuple(sequence) if plain else ()
+
+
 def _check_convolutions(filters: Any, kernel_size: Any) -> tuple[list[int], int]:
-    given = filters
-    filters = [] if isinstance(filters, (str, int)) else list(filters)
-    if not filters:
+    numbers = _as_tuple(filters)
+    if not numbers:
         raise ShapeError(
             "cnn_lstm expected filters to be a sequence, one number for each "
-            f"convolution, got {given!r}. For a single convolution: filters=(32,)."
+            f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
         )
     return (
-        [_check_whole("cnn_lstm", "each of filters", number) for number in filters],
+        [_check_whole("cnn_lstm", "each of filters", number) for number in numbers],
         _check_whole("cnn_lstm", "kernel_size", kernel_size),
     )
 

@@ -163,6 +163,7 @@ def _check_sizes(doing: str, n: int, frames: int, size: int) -> tuple[int, int, 
 
 def _generator(doing: str, seed: int, split: str) -> np.random.Generator:
     """Return random numbers that differ from split to split."""
+    # Any number will do that differs between the names of the splits.
     return np.random.default_rng(
         [_check_whole(doing, "seed", seed, at_least=0), len(split)]
     )

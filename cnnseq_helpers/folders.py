@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .shapes import ShapeError, _check_whole
-from .video import ClipError, _check_request, read_clip
+from .video import ClipError, _check_pictures, read_clip
 
 
 class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
@@ -108,7 +108,7 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         _check_whole("ClipFolder", "frames", frames)
-        _check_request("ClipFolder", frames, size, channels)
+        _check_pictures("ClipFolder", size, channels)
         self.batch_size = _check_whole("ClipFolder", "batch_size", batch_size)
         self.class_names, found = _find_clips(Path(folder).absolute(), class_names)
         self._request: dict[str, Any] = {

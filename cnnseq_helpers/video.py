@@ -72,7 +72,9 @@ def read_clip(
     ...     read_clip(f"{folder}/black.mp4", frames=5, channels=1).shape
     (5, 32, 48, 1)
     """
-    _check_request("read_clip", frames, size, channels)
+    if frames is not None:
+        _check_whole("read_clip", "frames", frames)
+    _check_pictures("read_clip", size, channels)
     if dtype not in ("float32", "uint8", np.float32, np.uint8):
         raise ValueError(
             f"read_clip expected dtype 'float32' or 'uint8', got {dtype!r}. Convert "
@@ -146,11 +148,7 @@ def write_clip(
     write_frames(path, pixels, rate)
 
 
-def _check_request(
-    doing: str, frames: int | None, size: tuple[int, int] | None, channels: int
-) -> None:
-    if frames is not None:
-        _check_whole(doing, "frames", frames)
+def _check_pictures(doing: str, size: tuple[int, int] | None, channels: int) -> None:
     if _check_whole(doing, "channels", channels) not in (1, 3):
         raise ShapeError(
             f"{doing} expected channels=3 (red, green, blue) or 1 (grey), got "

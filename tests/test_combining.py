@@ -240,6 +240,7 @@ def test_the_receptive_field_is_that_of_the_rest():
     [
         lambda: layers.Lambda(lambda x: keras.ops.roll(x, 1, axis=0) + x),
         lambda: layers.Softmax(axis=0),
+        lambda: layers.Softmax(axis=-3),
         lambda: keras.Sequential([layers.Dense(3), layers.Softmax(axis=0)]),
         lambda: BatchApply(layers.Softmax(axis=0)),
     ],
@@ -333,6 +334,8 @@ def test_options_reach_the_layers_and_the_model_is_saved(tmp_path, shape):
         (((20, None), 2), "known but for time"),
         (((None, None, 8, 1), 2), "known but for time"),
         (("40", 2), "got '40'"),
+        ((None, 2), "got None"),
+        ((5.5, 2), "got 5.5"),
         (((20, 0), 2), "a whole number of at least 1, got 0"),
         (((20, 3), 0), "num_outputs to be a whole number of at least 1, got 0"),
         (((11, 3), 2), "at least 12 steps, for filters=.32., kernel_size=9"),
@@ -348,6 +351,7 @@ def test_impossible_models_are_refused(arguments, message):
     [
         ({"filters": ()}, "a sequence, one number for each convolution, got"),
         ({"filters": 32}, "For a single convolution: filters=.32,."),
+        ({"filters": np.int64(8)}, "a sequence, one number for each convolution"),
         ({"filters": (8, 0)}, "each of filters"),
         ({"kernel_size": 2.5}, "kernel_size to be a whole number"),
         ({"units": 0}, "units to be a whole number"),
