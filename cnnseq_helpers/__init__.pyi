@@ -15,6 +15,9 @@ from .shapes import ShapeError as ShapeError
 from .shapes import check_shape as check_shape
 from .shapes import conv_output_length as conv_output_length
 from .shapes import pool_output_length as pool_output_length
+from .targets import TargetProblem as TargetProblem
+from .targets import check_targets as check_targets
+from .targets import checked_targets as checked_targets
 from .testing import measured_receptive_field as measured_receptive_field
 from .tracing import ReceptiveField as ReceptiveField
 from .tracing import ShapeTrace as ShapeTrace

@@ -1,0 +1,185 @@
+"""One output of a model with its labels and its loss, and the code that mends each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+
+from ._heads import RECURRENT, Head, Link, Shape
+from ._labels import Labels, Source, rewrite
+from ._losses import Loss
+from .shapes import name_axes
+
+
+class Found(NamedTuple):
+    """What is wrong: its code, why it is wrong, and the Python that mends it."""
+
+    code: str
+    why: str
+    fix: str
+
+
+class Case(NamedTuple):
+    """One output with its labels and its loss, and where each is to be changed.
+
+    `loss_place` is how to write the loss of this output as code, and `outputs` how to
+    write all the outputs of the model; "" if there is only this one.
+    """
+
+    head: Head
+    labels: Labels
+    loss: Loss
+    source: Source
+    loss_place: str
+    outputs: str
+
+    @property
+    def steps(self) -> Shape:
+        """The axes of the output between batch and units: time, or height and width."""
+        return self.head.shape[1:-1]
+
+    @property
+    def units(self) -> int | None:
+        """The last axis of the output."""
+        return self.head.shape[-1] if len(self.head.shape) > 1 else 1
+
+    @property
+    def axes(self) -> Shape:
+        """The axes of the labels after the batch."""
+        return self.labels.shape[1:]
+
+    @property
+    def wanted(self) -> Shape:
+        """The axes that labels of this loss should have after the batch."""
+        return self.steps if self.loss.kind == "sparse" else self.head.shape[1:]
+
+    # Each of the following writes code: for the labels, the loss, or the model.
+
+    def relabel(self, expression: str) -> str:
+        """Change the labels; "{y}" stands for the old ones."""
+        return rewrite(self.source, self.labels.place, expression)
+
+    def recompile(self, name: str = "", **changes: object) -> str:
+        """Change the loss: its class, or some of its settings."""
+        return f"{self.loss_place} = {self.loss.but(name, **changes)}"
+
+    def resize(self, units: int, activation: str = "") -> str:
+        """Give the head another number of units, and perhaps another activation."""
+        layer = self.head.layer
+        if layer is None:
+            return f"# Where the model is built: {units} units in the last layer."
+        inner = getattr(layer, "layer", layer)
+        name = "filters" if hasattr(inner, "filters") else "units"
+        settings: dict[str, object] = {name: units}
+        if activation:
+            settings["activation"] = f"keras.activations.{activation}"
+        return reset(layer, **settings)
+
+    def retype(self, activation: str) -> str:
+        """Give the head another activation."""
+        layer = self.head.activated_by
+        kind = type(layer).__name__
+        if kind in RECURRENT | {"Bidirectional"}:
+            return self.follow(f"keras.layers.Dense({self.units})")
+        last: Any = self.head.chain[0].operation if self.head.chain else None
+        if kind in ("ReLU", "Softmax") and layer is last and is_layer(layer):
+            return self.replace(f"model.get_layer({last.name!r}).input")
+        if layer is None or not hasattr(getattr(layer, "layer", layer), "activation"):
+            return f"# Where the model is built: a last layer with {activation} output."
+        return reset(layer, activation=f"keras.activations.{activation}")
+
+    def follow(self, layer: str) -> str:
+        """Put another layer behind the output."""
+        if not self.head.chain:
+            return f"# Where the model is built, behind its last layer: {layer}."
+        output = "model.outputs[0]"
+        return self.replace(f"{layer}({self._this_output() or output})")
+
+    def replace(self, output: str) -> str:
+        """Make a model with another tensor as this output."""
+        if not self.outputs:
+            return f"model = keras.Model(model.inputs, {output})"
+        return (
+            f"outputs = {self.outputs}\n{self._this_output()} = {output}\n"
+            "model = keras.Model(model.inputs, outputs)"
+        )
+
+    def _this_output(self) -> str:
+        key = self.head.number if self.outputs.startswith("list") else self.head.name
+        return f"outputs[{key!r}]" if self.outputs else ""
+
+
+def is_layer(operation: Any) -> bool:
+    """Tell a layer, which a model finds by name, from an operation of keras.ops."""
+    return isinstance(operation, keras.Layer)
+
+
+def reset(layer: Any, **settings: object) -> str:
+    """Write the code that builds a model anew with other settings of one layer."""
+    inner = ".layer" if hasattr(layer, "layer") else ""
+    place = f"model.get_layer({layer.name!r}){inner}"
+    return rebuilt(f"{place}.{name} = {value}" for name, value in settings.items())
+
+
+def rebuilt(lines: Any) -> str:
+    """Write code that changes settings and then builds the model anew from them."""
+    return "\n".join([*lines, "model = keras.models.clone_model(model)"])
+
+
+# --- Shapes and their names -----------------------------------------------------------
+
+
+def match(axes: Shape, other: Shape) -> bool:
+    """Tell whether axes are of the same sizes, where both are known."""
+    return len(axes) == len(other) and all(
+        None in (a, b) or a == b for a, b in zip(axes, other, strict=True)
+    )
+
+
+def lost_steps(case: Case) -> Link | None:
+    """Find behind which operation the steps are gone that the labels still have."""
+    if case.steps or not case.axes:
+        return None
+    links = [link for link in case.head.chain if len(link.input_shape) > 2]
+    lost = next((link for link in links if len(link.output_shape) == 2), None)
+    if lost is None:
+        return None
+    steps = case.axes[: len(lost.input_shape) - 2]
+    # An unknown length fits anything: only labels that can't be columns are steps then.
+    columns = case.loss.kind != "sparse" and steps == case.axes
+    lengths = (link.input_shape[1:-1] for link in links)
+    fits = any(match(steps, n) for n in lengths if not columns or None not in n)
+    return lost if fits else None
+
+
+_STEP_NAMES: dict[int, tuple[str, ...]] = {
+    0: (),
+    1: ("time",),
+    2: ("height", "width"),
+    3: ("time", "height", "width"),
+}
+
+
+def axis_names(rank: int, steps: int) -> list[str]:
+    """Name the axes of an array with a batch, so many axes of steps, and units."""
+    names = ["batch", *_STEP_NAMES.get(steps, [f"step{i}" for i in range(steps)])]
+    names.append("units")
+    return (names + [f"axis{i}" for i in range(len(names), rank)])[:rank]
+
+
+def describe(case: Case) -> str:
+    """Write both shapes with their axis names."""
+    head, labels = case.head.shape, case.labels.shape
+    steps = len(case.steps)
+    if labels[1:] != head[1:] and (lost := lost_steps(case)):
+        steps = len(lost.input_shape) - 2
+    elif len(labels) == 2 and labels[1] in (1, case.units) and case.steps != labels[1:]:
+        steps = 0
+    output = name_axes(head, axis_names(len(head), len(case.steps)))
+    ours = name_axes(labels, axis_names(len(labels), steps))
+    which = f"Output {case.head.name!r}" if case.outputs else "The output"
+    return (
+        f"{which} is {output}, the labels are {ours} of {case.labels.dtype}, the loss "
+        f"is {case.loss.name}"
+    )

@@ -1,0 +1,217 @@
+"""Labels as `fit` takes them: read on a sample, and rewritten by a line of code."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+# Enough to judge, and looked through in a few milliseconds.
+SAMPLE = 1_000_000
+
+
+class UnreadableError(Exception):
+    """Labels that can't be looked at: why, what to do, and the code of the problem."""
+
+    def __init__(self, why: str, fix: str, code: str = "unreadable-labels") -> None:
+        super().__init__(why)
+        self.fix, self.code = fix, code
+
+
+class Source(NamedTuple):
+    """Where the labels of a call come from: `y` itself, and a batch of `x` and `y`.
+
+    `kind` is "arrays", "tf.data" or "PyDataset"; `weights` tells whether sample weights
+    come with each batch.
+    """
+
+    kind: str
+    x: Any
+    y: Any
+    weights: bool = False
+
+
+class Labels(NamedTuple):
+    """The labels of one output: their shape, and a sample of whole rows."""
+
+    shape: tuple[int, ...]
+    sample: np.ndarray
+    place: str
+
+    @property
+    def dtype(self) -> str:
+        return str(self.sample.dtype)
+
+
+def read_source(y: Any, x: Any) -> Source:
+    """Look at what was given as `y`: arrays, or a data set of (x, y)."""
+    if y is None:
+        raise UnreadableError("There are no labels: y is None.", _GIVE, "no-labels")
+    if hasattr(y, "element_spec") and hasattr(y, "take"):
+        kind, batch = "tf.data", next(iter(y.take(1)), None)
+    elif isinstance(y, keras.utils.PyDataset):
+        kind, batch = "PyDataset", y[0] if y.num_batches != 0 else None
+    elif hasattr(y, "__next__"):
+        raise UnreadableError(
+            "The labels come from a generator, and looking at them would use them up.",
+            "# Check one batch: x, y = next(generator), then check_targets(model, y).",
+        )
+    else:
+        return Source("arrays", x, y)
+    if batch is None:
+        raise UnreadableError("The data set has no batches.", _GIVE, "no-labels")
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        why = "The data set does not give pairs (x, y)."
+        raise UnreadableError(why, _GIVE, "no-labels")
+    return Source(kind, batch[0], batch[1], len(batch) == 3)
+
+
+_GIVE = "# Give the labels as y, or a data set of pairs (x, y)."
+_PAD = "# Pad them to one length, with a sample weight of 0 where there is no label."
+
+
+def read_labels(given: Any, place: str, source: Source) -> Labels:
+    """Return the shape of the labels of one output and a sample of them.
+
+    `place` is how to write them as code: "y", "y['digit']".
+    """
+    if type(given).__name__ in ("RaggedTensor", "SparseTensor"):
+        raise UnreadableError(f"The labels are a {type(given).__name__}.", _PAD)
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        why = "The labels do not make one array: they differ in length."
+        raise UnreadableError(why, _PAD) from None
+    shape = array.shape
+    if array.dtype == object:
+        array = _unboxed(array, place, source)
+    if array.ndim == 0:
+        why = f"The labels are a single {type(given).__name__}, without a batch axis."
+        raise UnreadableError(why, _GIVE, "no-labels")
+    if array.size == 0:
+        raise UnreadableError(f"The labels {shape} are empty.", _GIVE, "no-labels")
+    if array.dtype.kind in "SU":
+        why = f"The labels {shape} are text, and losses compare numbers."
+        raise UnreadableError(why, _as_indices(place, source), "label-strings")
+    if array.dtype.kind not in "biuf":
+        why = f"The labels {shape} are of dtype {array.dtype}, no real numbers."
+        raise UnreadableError(why, "# Turn them into numbers.")
+    if isinstance(given, (list, tuple)) and source.kind == "arrays":
+        why = (
+            f"The labels {shape} are a list, which fit takes for one array for each "
+            "output. Its error blames x."
+        )
+        fix = rewrite(source, place, "np.asarray({y})")
+        raise UnreadableError(why, fix, "label-list")
+    sample = array[:: -(-array.size // SAMPLE)]
+    missing = int(np.sum(~np.isfinite(sample)))
+    if missing:
+        why = (
+            f"{missing} of the labels {shape} are NaN or infinite. One is enough to "
+            "make the loss NaN, and with it every weight."
+        )
+        raise UnreadableError(why, _keep_finite(place, source), "label-missing")
+    return Labels(shape, sample, place)
+
+
+def _unboxed(array: np.ndarray, place: str, source: Source) -> np.ndarray:
+    """Turn an array of Python objects into one of text; refuse anything else."""
+    kinds = {type(value) for value in array.flat}
+    if kinds <= {str, bytes, np.str_}:
+        return array.astype(str)
+    if all(issubclass(kind, (bool, int, float, np.number)) for kind in kinds):
+        why = "The labels are numbers in an array of Python objects, which fit refuses."
+        fix = rewrite(source, place, 'np.asarray({y}, "float32")')
+        raise UnreadableError(why, fix, "label-dtype")
+    names = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise UnreadableError(f"The labels are Python objects: {names}.", _PAD)
+
+
+def _as_indices(place: str, source: Source) -> str:
+    if source.kind == "tf.data" and place == "y":
+        lookup = "lookup = keras.layers.StringLookup(num_oov_indices=0)"
+        adapt = "lookup.adapt(y.map(lambda x, y: y))"
+        return f"{lookup}\n{adapt}\n{rewrite(source, place, 'lookup({y})')}"
+    return rewrite(source, place, "np.unique({y}, return_inverse=True)[1]")
+
+
+def _keep_finite(place: str, source: Source) -> str:
+    if source.kind == "tf.data" and place == "y" and not source.weights:
+        finite = "lambda x, y: keras.ops.all(keras.ops.isfinite(y))"
+        return f"y = y.unbatch().filter({finite}).batch(32)"
+    if source.kind != "arrays":
+        return "# Leave the samples out whose labels are missing."
+    return (
+        f"keep = np.isfinite({place}).reshape(len({place}), -1).all(axis=1)\n"
+        "x, y = keras.tree.map_structure(lambda a: np.asarray(a)[keep], (x, y))"
+    )
+
+
+def is_plain(y: Any) -> bool:
+    """Tell whether `y` is a list, which fit takes for one array for each output."""
+    return isinstance(y, (list, tuple)) and not any(
+        len(getattr(value, "shape", ())) for value in y
+    )
+
+
+# --- What the values are --------------------------------------------------------------
+
+
+def are_whole(labels: Labels) -> bool:
+    """Tell whether all labels are whole numbers."""
+    sample = labels.sample
+    return sample.dtype.kind in "biu" or bool(np.all(sample == np.round(sample)))
+
+
+def are_in(labels: Labels, low: float, high: float) -> bool:
+    """Tell whether all labels lie between two numbers, with room for rounding."""
+    small = 1e-3 * (high - low) if labels.sample.dtype.kind == "f" else 0
+    return bool(
+        labels.sample.min() >= low - small and labels.sample.max() <= high + small
+    )
+
+
+def are_hot(labels: Labels) -> bool:
+    """Tell whether the last axis has a one and else zeros, or several ones."""
+    return len(labels.shape) > 1 and are_whole(labels) and are_in(labels, 0, 1)
+
+
+def sum_to_one(labels: Labels) -> bool:
+    """Tell whether the last axis sums to one: one-hot rows and probabilities do."""
+    sums = labels.sample.sum(axis=-1, dtype="float64")
+    return bool(np.all(np.abs(sums - 1) < 1e-2))
+
+
+# --- Code that changes labels ---------------------------------------------------------
+
+
+def rewrite(source: Source, place: str, expression: str) -> str:
+    """Write the code that sets the labels at `place`; "{y}" stands for the old ones."""
+    new = expression.replace("{y}", place)
+    if source.kind == "PyDataset":
+        return f"# In its __getitem__: {place} = {new}"
+    if source.kind == "arrays":
+        tuples = place != "y" and isinstance(source.y, tuple)
+        return f"y = list(y)\n{place} = {new}" if tuples else f"{place} = {new}"
+    new = new.replace("np.", "keras.ops.")
+    weights = ", weights" if source.weights else ""
+    labels = _within(source.y, place, new)
+    return f"y = y.map(lambda x, y{weights}: (x, {labels}{weights}))"
+
+
+def _within(y: Any, place: str, new: str) -> str:
+    """Write the structure of one batch of labels with those at `place` replaced."""
+    if place == "y":
+        return new
+    key = place[2:-1]
+    if isinstance(y, dict):
+        return f"{{**y, {key}: {new}}}"
+    parts = [new if str(i) == key else f"y[{i}]" for i in range(len(y))]
+    return f"({', '.join(parts)})"
+
+
+def count_rows(x: Any) -> set[int]:
+    """Return the numbers of samples that the arrays of a structure hold."""
+    arrays = keras.tree.flatten(x)
+    return {int(a.shape[0]) for a in arrays if len(getattr(a, "shape", ()))}

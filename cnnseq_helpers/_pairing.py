@@ -1,0 +1,102 @@
+"""Which labels and which loss belong to which output of a model."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ._heads import Head
+from ._labels import Source, UnreadableError, is_plain
+
+
+class Outputs(NamedTuple):
+    """The outputs of a model: as a list, a dictionary, or one alone."""
+
+    heads: list[Head]
+    structure: Any
+
+    @property
+    def names(self) -> list[Any]:
+        return [head.name for head in self.heads]
+
+    def loss_of(self, head: Head, loss: Any) -> tuple[Any, str]:
+        """Return the loss of one output, and how to write it to set it."""
+        single = len(self.heads) == 1
+        if isinstance(loss, dict):
+            key = next(iter(loss)) if single and len(loss) == 1 else head.name
+            return loss.get(key), f"loss[{key!r}]"
+        if isinstance(loss, (list, tuple)) and single and len(loss) > 1:
+            return loss, "loss"
+        if isinstance(loss, (list, tuple)):
+            before = "loss = list(loss)\n" if isinstance(loss, tuple) else ""
+            return loss[head.number], f"{before}loss[{head.number}]"
+        if single:
+            return loss, "loss"
+        if isinstance(self.structure, dict):
+            spread = f"loss = dict.fromkeys({self.names!r}, loss)"
+            return loss, f"{spread}\nloss[{head.name!r}]"
+        return loss, f"loss = [loss] * {len(self.heads)}\nloss[{head.number}]"
+
+    def as_code(self, y: Any, loss: Any) -> str:
+        """Write all outputs of the model by name or number; "" for a single one."""
+        if len(self.heads) == 1:
+            return ""
+        if any(isinstance(given, dict) for given in (self.structure, y, loss)):
+            return f"dict(zip({self.names!r}, model.outputs))"
+        return "list(model.outputs)"
+
+
+Pairs = list[tuple[Head | None, str, Any]]
+
+
+def pair(outputs: Outputs, source: Source, loss: Any) -> Pairs:
+    """Give each output its labels and how to write them."""
+    y, heads = source.y, outputs.heads
+    _check_losses(outputs, loss)
+    # Outputs without a loss need no labels.
+    learned = [h for h in heads if loss is None or outputs.loss_of(h, loss)[0]]
+    if isinstance(y, dict):
+        for some in (heads, learned):
+            if some and set(y) == {head.name for head in some}:
+                return [(h, f"y[{h.name!r}]", y[h.name]) for h in some]
+        raise _unpaired(y, outputs.names)
+    if len(heads) <= 1:
+        head = heads[0] if heads else None
+        wrapped = isinstance(y, (list, tuple)) and len(y) == 1 and not is_plain(y)
+        return [(head, "y[0]", y[0]) if wrapped else (head, "y", y)]
+    if isinstance(y, (list, tuple)):
+        for some in (heads, learned):
+            if len(y) == len(some):
+                return [(h, f"y[{i}]", y[i]) for i, h in enumerate(some)]
+    raise _unpaired(y, outputs.names)
+
+
+def _check_losses(outputs: Outputs, loss: Any) -> None:
+    names = outputs.names
+    if len(names) < 2:
+        return
+    wanted = ", ".join(map(repr, names))
+    if isinstance(loss, (list, tuple)) and len(loss) != len(names):
+        why = f"There are {len(loss)} losses for {len(names)} outputs."
+        fix = f"# Give a loss, or None, for each output, in this order: {wanted}."
+        raise UnreadableError(why, fix, "outputs")
+    if isinstance(loss, dict) and not set(loss) <= set(names):
+        given = ", ".join(map(repr, loss))
+        why = f"The outputs of the model are {wanted}; there are losses for {given}."
+        raise UnreadableError(why, f"# Name the losses {wanted}.", "outputs")
+
+
+def _unpaired(y: Any, names: list[Any]) -> UnreadableError:
+    wanted = ", ".join(map(repr, names))
+    if not isinstance(y, dict):
+        given = f"{len(y)} arrays" if isinstance(y, (list, tuple)) else "one array"
+        fix = f"# Give one array of labels for each output, in this order: {wanted}."
+    else:
+        given = f"labels for {', '.join(map(repr, y))}"
+        extra = [key for key in y if key not in names]
+        fix = f"# Give labels for each output: {wanted}."
+        if names == [""]:
+            wanted, fix = "a single one", f"y = y[{next(iter(y))!r}]"
+        elif len(y) - len(extra) == len(names):
+            fix = "\n".join(f"del y[{key!r}]" for key in extra)
+    why = f"The outputs of the model are {wanted}; y holds {given}."
+    return UnreadableError(why, fix, "outputs")

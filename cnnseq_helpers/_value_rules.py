@@ -1,0 +1,226 @@
+"""The rules of `check_targets` for labels of the right shape, and for the head.
+
+Each returns None, or what is wrong.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._case import Case, Found
+from ._labels import are_hot, are_in, are_whole, sum_to_one
+
+
+def one_unit(case: Case) -> Found | None:
+    """Recognise a single unit where classes compete: softmax over it is always 1."""
+    softmax = case.head.activation == "softmax"
+    compared = case.loss.kind in ("sparse", "one-hot")
+    if case.units != 1 or not (softmax or compared):
+        return None
+    if case.loss.kind in ("regression", "hinge"):
+        why = "softmax over one unit is always 1, whatever the model has learned."
+        return Found("one-unit", why, case.retype("linear"))
+    why = (
+        "one unit is one class, and softmax over it is always 1. Two classes need one "
+        "logit and a binary loss, more classes a unit each."
+    )
+    if case.loss.kind == "sparse" and not are_in(case.labels, 0, 1):
+        fix = case.resize(int(case.labels.sample.max()) + 1)
+        return Found("one-unit", why, fix)
+    return Found("one-unit", why, _as_binary(case))
+
+
+def several_hot(case: Case) -> Found:
+    """Say what is wrong with several labels at once under a softmax."""
+    why = (
+        "some rows hold more than one 1, several labels at once. Softmax lets the "
+        "classes compete for one place; here each needs a yes or no of its own."
+    )
+    return Found("several-hot", why, _as_binary(case))
+
+
+def _as_binary(case: Case) -> str:
+    logits = case.head.activation != "sigmoid"
+    loss = case.recompile("BinaryCrossentropy", from_logits=logits)
+    keeps = case.head.activation in ("linear", "sigmoid", "unknown")
+    return loss if keeps else f"{case.retype('linear')}\n{loss}"
+
+
+def _as_regression(case: Case) -> str:
+    loss = case.recompile("MeanSquaredError")
+    keeps = case.head.activation in ("linear", "unknown")
+    return loss if keeps else f"{case.retype('linear')}\n{loss}"
+
+
+def value_mismatch(case: Case) -> Found | None:
+    """Return which values labels of the right shape should not have, or None."""
+    return _VALUES[case.loss.kind](case)
+
+
+# --- Class indices --------------------------------------------------------------------
+
+
+def _class_indices(case: Case) -> Found | None:
+    labels, units = case.labels, case.units
+    if not are_whole(labels):
+        return _not_whole(case)
+    ignored = case.loss.options.get("ignore_class")
+    if units is None or (ignored is None and are_in(labels, 0, units - 1)):
+        return None
+    values = np.unique(labels.sample)
+    values = values[values != ignored]
+    outside = values[(values < 0) | (values >= units)]
+    if not len(outside):
+        return None
+    low, high = int(values[0]), int(values[-1])
+    why = f"{units} units mean classes 0 to {units - 1}, and these go {low} to {high}."
+    if low == 1 and high == units:
+        return Found("labels-from-one", why, case.relabel("{y} - 1"))
+    if list(values) == [-1, 1]:
+        return Found("labels-signed", why, case.relabel("({y} + 1) // 2"))
+    if len(outside) == 1 and outside[0] in (low, 255) and len(values) > 1:
+        marked = int(outside[0])
+        why += f" If {marked} stands for no label, the loss has to know."
+        return Found("label-range", why, case.recompile(ignore_class=marked))
+    if low >= 0:
+        return Found("units", why, case.resize(high + 1))
+    return Found("label-range", why, case.relabel(f"{{y}} - ({low})"))
+
+
+def _not_whole(case: Case) -> Found:
+    why = "this loss wants whole numbers and cuts these silently: 0.7 becomes class 0. "
+    values = len(np.unique(case.labels.sample))
+    if values <= (case.units or 1):
+        why += f"There are {values} different values, which may be the classes."
+        fix = case.relabel("np.unique({y}, return_inverse=True)[1]")
+    else:
+        why += "Numbers want one unit without activation and a regression loss."
+        fix = f"{case.resize(1, 'linear')}\n{case.recompile('MeanSquaredError')}"
+    return Found("labels-not-whole", why, fix)
+
+
+# --- Rows of probabilities ------------------------------------------------------------
+
+
+def _rows(case: Case) -> Found | None:
+    labels = case.labels
+    if are_hot(labels):
+        several = labels.sample.sum(axis=-1, dtype="float64").max() > 1
+        return several_hot(case) if several else None
+    if are_in(labels, 0, 1) and sum_to_one(labels):
+        return None
+    why = "this loss wants rows that sum to one, and these do not."
+    if set(np.unique(labels.sample)) == {-1, 1}:
+        return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
+    fix = _as_regression(case)
+    if labels.sample.min() >= 0 and labels.sample.sum(axis=-1).min() > 0:
+        fix = case.relabel("{y} / np.sum({y}, axis=-1, keepdims=True)")
+    return Found("labels-not-probabilities", why, fix)
+
+
+# --- Yes or no ------------------------------------------------------------------------
+
+
+def _yes_or_no(case: Case) -> Found | None:
+    labels = case.labels
+    if are_in(labels, 0, 1):
+        softmax = case.head.activation == "softmax" and are_hot(labels)
+        return several_hot(case) if softmax and not sum_to_one(labels) else None
+    values = np.unique(labels.sample)
+    low, high = values[0], values[-1]
+    why = f"this loss wants labels from 0 to 1, and these go from {low:g} to {high:g}."
+    if list(values) == [-1, 1]:
+        return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
+    if list(values) == [1, 2]:
+        return Found("labels-from-one", why, case.relabel("{y} - 1"))
+    if low >= 0 and high == 255:
+        return Found("label-range", why, case.relabel("{y} / 255"))
+    if case.units == 1 and low >= 0 and are_whole(labels):
+        logits = case.head.activation not in ("softmax", "sigmoid")
+        loss = case.recompile("SparseCategoricalCrossentropy", from_logits=logits)
+        why += " More than two classes need a unit each."
+        return Found("units", why, f"{case.resize(int(high) + 1)}\n{loss}")
+    why += " For numbers, take a regression loss."
+    return Found("label-range", why, _as_regression(case))
+
+
+def _sides(case: Case) -> Found | None:
+    values = np.unique(case.labels.sample)
+    if set(values) <= {-1, 1} or set(values) <= {0, 1}:
+        return None
+    low, high = values[0], values[-1]
+    why = f"this loss wants labels -1 and 1, and these go from {low:g} to {high:g}."
+    fix = case.relabel(f"np.where({{y}} > {values.mean():g}, 1, -1)")
+    return Found("label-range", why, fix)
+
+
+# --- Numbers --------------------------------------------------------------------------
+
+_LIMITS = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1), "relu": (0, np.inf)}
+
+
+def _numbers(case: Case) -> Found | None:
+    low, high = _LIMITS.get(case.head.activation, (-np.inf, np.inf))
+    sample = case.labels.sample
+    if sample.min() >= low - 1e-3 and sample.max() <= high + 1e-3:
+        return None
+    why = (
+        f"{case.head.activation} gives values from {low} to {high}, and the labels go "
+        f"from {sample.min():.4g} to {sample.max():.4g}: some are out of reach."
+    )
+    return Found("labels-beyond-activation", why, case.retype("linear"))
+
+
+_VALUES = {
+    "sparse": _class_indices,
+    "one-hot": _rows,
+    "binary": _yes_or_no,
+    "hinge": _sides,
+    "regression": _numbers,
+}
+
+
+# --- The activation -------------------------------------------------------------------
+
+
+def activation_mismatch(case: Case) -> Found | None:
+    """Return why the activation of the head does not fit the loss, or None."""
+    activation, loss = case.head.activation, case.loss
+    bounded = activation in ("relu", "tanh")
+    probabilities = activation in ("sigmoid", "softmax")
+    if loss.kind == "hinge" and (probabilities or activation == "relu"):
+        why = f"this loss wants outputs on both sides of 0, and {activation} has one."
+        return Found("head-activation", why, case.retype("linear"))
+    if loss.from_logits is None:
+        return None
+    if bounded:
+        why = (
+            f"{activation} bounds the logits, so that no class can become as likely, "
+            "or as unlikely, as it should."
+        )
+        fix = case.retype("linear")
+        if not loss.from_logits:
+            fix += f"\n{case.recompile(from_logits=True)}"
+        return Found("head-activation", why, fix)
+    if loss.from_logits and probabilities:
+        return _twice(case)
+    if not loss.from_logits and activation == "linear":
+        why = (
+            "the head has no activation, so these are logits. This loss takes them "
+            "for probabilities and clips them to the range from 0 to 1, silently."
+        )
+        fix = case.recompile(from_logits=True)
+        if loss.name == "KLDivergence":
+            fix = case.retype("softmax")
+        return Found("logits-as-probabilities", why, fix)
+    return None
+
+
+def _twice(case: Case) -> Found:
+    seen = (
+        "Keras notices, warns, and goes back to the logits in front of it."
+        if case.head.bare
+        else "Another operation follows, so it is applied a second time, silently."
+    )
+    why = f"the head ends in {case.head.activation}, but from_logits=True. {seen}"
+    return Found("softmax-from-logits", why, case.recompile(from_logits=False))

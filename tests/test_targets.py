@@ -1,0 +1,302 @@
+"""Mismatches of logits, labels and loss: found, told truly, and mended by the fix."""
+
+import copy
+import re
+import time
+import warnings
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from cnnseq_helpers import ShapeError, check_targets, checked_targets
+
+from .targets_catalogue import BATCH, RIGHT, WRONG, OwnModel, two_outputs
+
+
+def codes(*arguments, **options):
+    return [problem.code for problem in check_targets(*arguments, **options)]
+
+
+def fit(model, inputs, y, loss, epochs=1):
+    """Train; return the losses of the epochs and the warnings that came."""
+    keras.utils.set_random_seed(0)
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    data = isinstance(y, (tf.data.Dataset, keras.utils.PyDataset))
+    given = (y,) if data else (inputs, y)
+    batch = None if data else BATCH
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        history = model.fit(
+            *given, batch_size=batch, epochs=epochs, shuffle=not data, verbose=0
+        )
+    return history.history["loss"], caught
+
+
+@pytest.mark.parametrize("case", WRONG.values(), ids=list(WRONG))
+def test_wrong_set_up_is_found_and_fit_does_what_is_said(case):
+    model = case.model()
+    assert codes(model, case.y, case.loss, x=case.x) == case.codes
+    try:
+        _, caught = fit(model, case.x, case.y, case.loss)
+        outcome = "warns" if caught else "silent"
+    except Exception:
+        outcome = "raises"
+    assert outcome == case.fit
+
+
+@pytest.mark.parametrize("case", WRONG.values(), ids=list(WRONG))
+def test_fix_gives_a_model_that_trains(case):
+    keras.utils.set_random_seed(0)
+    names = {"model": case.model(), "y": case.y, "loss": case.loss, "x": case.x}
+    names = {**names, "keras": keras, "np": np}
+    names["y"] = copy.copy(case.y)
+    names["loss"] = copy.copy(case.loss)
+    for _ in range(4):
+        arguments = (names[name] for name in ("model", "y", "loss"))
+        problems = check_targets(*arguments, x=names["x"])
+        if not problems:
+            break
+        exec(problems[0].fix, names)
+    assert problems == []
+    history, caught = fit(names["model"], names["x"], names["y"], names["loss"], 5)
+    assert [str(warning.message) for warning in caught] == []
+    assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize("case", RIGHT.values(), ids=list(RIGHT))
+def test_right_set_up_raises_no_alarm_and_trains(case):
+    keras.utils.set_random_seed(0)
+    model = case.model()
+    assert check_targets(model, case.y, case.loss, x=case.x) == []
+    history, caught = fit(model, case.x, case.y, case.loss, 5)
+    assert [str(warning.message) for warning in caught] == []
+    assert history[-1] < history[0]
+    assert check_targets(model, case.y) == []
+
+
+# --- Odd input ------------------------------------------------------------------------
+
+sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def classifier(units=4, **options):
+    return keras.Sequential(
+        [
+            keras.Input((20, 3)),
+            layers.Conv1D(8, 5, name="conv"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(units, name="head", **options),
+        ]
+    )
+
+
+def own_loss(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_true - y_pred))
+
+
+class OwnLoss(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return own_loss(y_true, y_pred)
+
+
+class Broken:
+    def __array__(self, *arguments, **options):
+        raise RuntimeError("no array today")
+
+
+class BrokenModel(keras.Model):
+    def call(self, inputs):
+        raise RuntimeError("no output today")
+
+
+broken = BrokenModel()
+broken.built = True
+broken._build_shapes_dict = {"input_shape": (None, 20, 3)}
+some = np.arange(8) % 4
+ODD = {
+    "no labels": (classifier(), None, sparse, ["no-labels"]),
+    "empty batch": (classifier(), np.zeros(0), sparse, ["no-labels"]),
+    "a single label": (classifier(), 3, sparse, ["no-labels"]),
+    "no data": (
+        classifier(),
+        tf.data.Dataset.from_tensor_slices((np.zeros((0, 20, 3)), [])).batch(8),
+        sparse,
+        ["no-labels"],
+    ),
+    "no pairs": (
+        classifier(),
+        tf.data.Dataset.from_tensor_slices(np.zeros((8, 20, 3))).batch(8),
+        sparse,
+        ["no-labels"],
+    ),
+    "ragged list": (classifier(), [[0, 1], [2]], sparse, ["unreadable-labels"]),
+    "ragged tensor": (
+        classifier(),
+        tf.ragged.constant([[0, 1], [2]]),
+        sparse,
+        ["unreadable-labels"],
+    ),
+    "objects": (
+        classifier(),
+        np.array([None, {}], dtype=object),
+        sparse,
+        ["unreadable-labels"],
+    ),
+    "dates": (
+        classifier(),
+        np.array(["2020-01-01"], dtype="datetime64"),
+        sparse,
+        ["unreadable-labels"],
+    ),
+    "complex": (classifier(), np.ones(8, complex), sparse, ["unreadable-labels"]),
+    "a generator": (classifier(), iter([some]), sparse, ["unreadable-labels"]),
+    "not an array": (classifier(), Broken(), sparse, ["not-checked"]),
+    "not built": (
+        keras.Sequential([layers.Dense(4)]),
+        some,
+        sparse,
+        ["not-built"],
+    ),
+    "not built, NaN": (
+        keras.Sequential([layers.Dense(4)]),
+        np.full(8, np.nan),
+        sparse,
+        ["not-built", "label-missing"],
+    ),
+    "no model": (None, some, sparse, ["not-built"]),
+    "a broken model": (broken, some, sparse, ["not-checked"]),
+    "no loss": (classifier(), some, None, ["no-loss"]),
+    "own function": (classifier(), some, own_loss, ["unknown-loss"]),
+    "own class": (classifier(), some, OwnLoss(), ["unknown-loss"]),
+    "own class, not an instance": (classifier(), some, OwnLoss, ["unknown-loss"]),
+    "no such loss": (classifier(), some, "mean_cube", ["unknown-loss"]),
+    "number as loss": (classifier(), some, 3, ["unknown-loss"]),
+    "known loss, unknown labels": (classifier(), some, "ctc", ["unknown-loss"]),
+    "classes on another axis": (
+        classifier(),
+        np.eye(4)[some],
+        keras.losses.CategoricalCrossentropy(axis=1),
+        ["unknown-loss"],
+    ),
+    "too few losses": (
+        two_outputs(),
+        [some, some],
+        ["mse"],
+        ["outputs"],
+    ),
+    "no such output": (
+        two_outputs(),
+        [some, some],
+        {"which": sparse, "when": "mse"},
+        ["outputs"],
+    ),
+    "several losses for one output": (
+        classifier(),
+        some,
+        [sparse, sparse],
+        ["unknown-loss"],
+    ),
+    "one array for two outputs": (two_outputs(), some, "mse", ["outputs"]),
+    "no such axes": (classifier(), np.ones((8, 5, 7), int), sparse, ["label-shape"]),
+}
+
+
+@pytest.mark.parametrize("case", ODD.values(), ids=list(ODD))
+def test_odd_input_gives_an_entry_not_an_error(case):
+    model, y, loss, expected = case
+    problems = check_targets(model, y, loss)
+    assert [problem.code for problem in problems] == expected
+    assert all(problem.message and problem.fix for problem in problems)
+
+
+# --- The guard ------------------------------------------------------------------------
+
+
+def test_guard_returns_the_labels_or_lists_the_problems():
+    model = classifier(activation="softmax")
+    model.compile("adam", sparse)
+    assert checked_targets(model, some, "sparse_categorical_crossentropy") is some
+    with pytest.raises(ShapeError, match="labels-from-one") as error:
+        checked_targets(model, some + 1)
+    assert "softmax-from-logits" in str(error.value)
+
+
+def test_guard_only_warns_of_what_it_can_not_check():
+    with pytest.warns(UserWarning, match="own_loss"):
+        assert checked_targets(classifier(), some, own_loss) is some
+
+
+def test_callback_would_come_too_late():
+    called = []
+    callback = keras.callbacks.LambdaCallback(on_train_begin=called.append)
+    model = classifier()
+    model.compile("adam", sparse)
+    with pytest.raises(ValueError, match="cardinality"):
+        model.fit(np.zeros((9, 20, 3)), some, callbacks=[callback], verbose=0)
+    assert called == []
+
+
+# --- What is promised of the check itself ---------------------------------------------
+
+
+def recurrent():
+    return keras.Sequential(
+        [keras.Input((20, 3)), layers.LSTM(8, dropout=0.1), layers.Dense(4)]
+    )
+
+
+@pytest.mark.parametrize("build", [recurrent, partial(OwnModel, 4)])
+def test_check_changes_nothing(build):
+    model = build()
+    model.compile("adam", sparse, metrics=["accuracy"])
+
+    def state():
+        nodes = [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+        return nodes, model.built, model.compiled, model._compile_loss.built
+
+    def values():
+        return [keras.ops.convert_to_numpy(v) for v in model.variables]
+
+    before, weights = state(), copy.deepcopy(values())
+    labels = some.copy()
+    assert check_targets(model, labels) == []
+    assert state() == before
+    assert all(np.array_equal(a, b) for a, b in zip(values(), weights, strict=True))
+    assert np.array_equal(labels, some)
+
+
+@pytest.mark.parametrize("samples", [100, 100_000])
+def test_check_of_a_compiled_model_takes_milliseconds(samples):
+    model = recurrent()
+    model.compile("adam", sparse)
+    labels = np.arange(samples) % 4
+    seconds = []
+    for _ in range(20):
+        start = time.perf_counter()
+        check_targets(model, labels)
+        seconds.append(time.perf_counter() - start)
+    assert np.median(seconds) < 0.020
+
+
+def test_table_of_codes_tells_what_fit_does():
+    rows = re.findall(r"^    (\S[\w, -]*?)  +\S.*?(?:  +(\w+))?$", table(), re.M)
+    told = {code: word for codes, word in rows for code in codes.split(", ")}
+    seen = {}
+    for case in WRONG.values():
+        if len(case.codes) == 1:
+            seen.setdefault(case.codes[0], set()).add(case.fit)
+    for code, outcomes in seen.items():
+        outcome = outcomes.pop() if len(outcomes) == 1 else "varies"
+        assert told[code] == outcome, code
+    unfit = {code for _, _, _, codes in ODD.values() for code in codes}
+    assert set(told) == seen.keys() | unfit
+
+
+def table():
+    lines = check_targets.__doc__.splitlines()
+    rules = [i for i, line in enumerate(lines) if line.startswith("    ====")]
+    return "\n".join(lines[rules[1] + 1 : rules[2]])
