@@ -67,7 +67,7 @@ class Case(NamedTuple):
     def resize(self, units: int, activation: str = "") -> str:
         """Give the head another number of units, and perhaps another activation."""
         layer = self.head.layer
-        if layer is None:
+        if layer is None or units > 100_000:
             return f"# Where the model is built: {units} units in the last layer."
         inner = getattr(layer, "layer", layer)
         name = "filters" if hasattr(inner, "filters") else "units"
@@ -80,7 +80,7 @@ class Case(NamedTuple):
         """Give the head another activation."""
         layer = self.head.activated_by
         kind = type(layer).__name__
-        if kind in RECURRENT | {"Bidirectional"}:
+        if kind in RECURRENT:
             return self.follow(f"keras.layers.Dense({self.units})")
         last: Any = self.head.chain[0].operation if self.head.chain else None
         if kind in ("ReLU", "Softmax") and layer is last and is_layer(layer):
@@ -124,16 +124,18 @@ def reset(layer: Any, **settings: object) -> str:
 
 def rebuilt(lines: Any) -> str:
     """Write code that changes settings and then builds the model anew from them."""
-    return "\n".join([*lines, "model = keras.models.clone_model(model)"])
+    build = "model = keras.models.clone_model(model)  # with fresh weights"
+    return "\n".join([*lines, build])
 
 
 # --- Shapes and their names -----------------------------------------------------------
 
 
 def match(axes: Shape, other: Shape) -> bool:
-    """Tell whether axes are of the same sizes, where both are known."""
+    """Tell whether axes may have the same sizes; an unknown length is not 1."""
     return len(axes) == len(other) and all(
-        None in (a, b) or a == b for a, b in zip(axes, other, strict=True)
+        a == b or (None in (a, b) and 1 not in (a, b))
+        for a, b in zip(axes, other, strict=True)
     )
 
 
@@ -171,15 +173,24 @@ def axis_names(rank: int, steps: int) -> list[str]:
 def describe(case: Case) -> str:
     """Write both shapes with their axis names."""
     head, labels = case.head.shape, case.labels.shape
-    steps = len(case.steps)
+    output = name_axes(head, axis_names(len(head), len(case.steps)))
+    which = f"Output {case.head.name!r}" if case.outputs else "The output"
+    return (
+        f"{which} is {output}, the labels are {name_axes(labels, _label_names(case))} "
+        f"of {case.labels.dtype}, the loss is {case.loss.name}"
+    )
+
+
+def _label_names(case: Case) -> list[str]:
+    """Name the axes of the labels by what they seem to stand for."""
+    head, labels, steps = case.head.shape, case.labels.shape, len(case.steps)
+    names = axis_names(len(head), steps)
+    if len(labels) > 2 and labels[1:] == head[2:]:
+        return [names[0], *names[2:]]  # one frame for a clip
+    if len(head) > 2 and labels[2:] == head[1:]:
+        return [names[0], "time", *names[1:]]
     if labels[1:] != head[1:] and (lost := lost_steps(case)):
         steps = len(lost.input_shape) - 2
     elif len(labels) == 2 and labels[1] in (1, case.units) and case.steps != labels[1:]:
         steps = 0
-    output = name_axes(head, axis_names(len(head), len(case.steps)))
-    ours = name_axes(labels, axis_names(len(labels), steps))
-    which = f"Output {case.head.name!r}" if case.outputs else "The output"
-    return (
-        f"{which} is {output}, the labels are {ours} of {case.labels.dtype}, the loss "
-        f"is {case.loss.name}"
-    )
+    return axis_names(len(labels), steps)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from .tracing import _is_model
 
@@ -20,11 +21,15 @@ class NotBuiltError(Exception):
 
 
 class Link(NamedTuple):
-    """One operation on the way from an output back to the input."""
+    """One operation on the way from an output back to the input.
+
+    `alone` tells whether it takes a single tensor: no other branch joins in it.
+    """
 
     operation: Any
     input_shape: Shape
     output_shape: Shape
+    alone: bool
 
 
 class Head(NamedTuple):
@@ -46,7 +51,9 @@ class Head(NamedTuple):
         Whether nothing follows that activation, so that Keras takes the logits in
         front of it for its loss.
     layer : keras.Layer or None
-        The layer that has the units and is an immediate layer of the model.
+        The layer whose number of units is that of the output.
+    masked : bool
+        Whether a mask comes with the output, so that the loss leaves steps out.
     chain : tuple of Link
         From the output back to the input, along the tensors with the most axes.
     """
@@ -58,6 +65,7 @@ class Head(NamedTuple):
     activated_by: Any
     bare: bool
     layer: Any
+    masked: bool
     chain: tuple[Link, ...]
 
 
@@ -69,6 +77,8 @@ def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
     else:
         structure, read = _trace(model, x), _read_traced
     outputs = keras.tree.flatten(structure)
+    if keras.tree.is_nested(structure) and len(outputs) != len(structure):
+        raise NotImplementedError("outputs inside of outputs are not looked at")
     if isinstance(structure, dict):
         names: list[Any] = sorted(structure)
     elif len(outputs) == 1:
@@ -77,29 +87,47 @@ def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
         names = getattr(model, "output_names", None) or list(range(len(outputs)))
     named = enumerate(zip(names, outputs, strict=True))
     heads = [read(model, name, number, one) for number, (name, one) in named]
+    if read is _read_traced and x is None:
+        # The length of the first call is not a property of the model.
+        heads = [head._replace(shape=_any_length(head.shape)) for head in heads]
     return heads, structure
+
+
+def _any_length(shape: Shape) -> Shape:
+    return (*[None] * (len(shape) - 1), *shape[-1:])
 
 
 # --- Functional and Sequential models -------------------------------------------------
 
-_WITH_UNITS = {"Dense", "EinsumDense"} | {
+_CONVOLUTIONS = {
     f"{kind}{rank}D{end}"
     for kind in ("Conv", "SeparableConv", "DepthwiseConv")
     for rank in (1, 2, 3)
     for end in ("", "Transpose")
 }
-RECURRENT = set("ConvLSTM1D ConvLSTM2D ConvLSTM3D GRU LSTM SimpleRNN".split())
-# What follows an activation and leaves probabilities probabilities, logits logits.
-_PASSES = {
+RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
+_WITH_ACTIVATION = _CONVOLUTIONS | RECURRENT | {"Activation", "Dense", "EinsumDense"}
+_SIZED = {kind for kind in _CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"Dense"}
+_ACTIVATIONS = {
+    "Activation",
+    "ReLU",
+    "Relu",
+    "Sigmoid",
+    "Softmax",
+    "LogSoftmax",
+    "Tanh",
+}
+_NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"}
+# What leaves probabilities probabilities and logits logits, unit by unit ...
+_KEEPS_UNITS = {
     f"{kind}{rank}D"
     for kind in ("AveragePooling", "Cropping", "GlobalAveragePooling", "UpSampling")
     for rank in (1, 2, 3)
-} | set(
-    "Cast ExpandDims Flatten GetItem Identity Permute RepeatVector Reshape Squeeze "
-    "Transpose".split()
+} | {"Cast", "Dropout", "Identity"}
+# ... and what does so in other axes.
+_MOVES_UNITS = set(
+    "ExpandDims Flatten GetItem Permute RepeatVector Reshape Squeeze Transpose".split()
 )
-_NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"}
-_OPERATIONS = {"LogSoftmax", "ReLU", "Relu", "Sigmoid", "Softmax", "Tanh"}
 
 
 def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
@@ -108,9 +136,10 @@ def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
     activation, bare, activated_by = _activation(operations)
     # A loss in another precision casts, and Keras loses sight of the logits.
     bare = bare and output.dtype == keras.config.floatx()
-    layer = _unit_layer(operations)
+    layer, masked = _unit_layer(operations), getattr(output, "_keras_mask", None)
     shape = tuple(output.shape)
-    return Head(name, number, shape, activation, activated_by, bare, layer, chain)
+    by, is_masked = activated_by, masked is not None
+    return Head(name, number, shape, activation, by, bare, layer, is_masked, chain)
 
 
 def _chain(output: Any) -> list[Link]:
@@ -121,18 +150,18 @@ def _chain(output: Any) -> list[Link]:
         if not inputs:
             return links
         source = max(inputs, key=lambda x: len(x.shape))
-        links.append(Link(operation, tuple(source.shape), tuple(output.shape)))
+        shapes = tuple(source.shape), tuple(output.shape)
+        links.append(Link(operation, *shapes, len(inputs) == 1))
         output = source
 
 
 def _unit_layer(operations: list[Any]) -> Any:
-    """Return the layer that decides how many units leave, if there is one."""
+    """Return the layer whose units are those of the output, if it can be told."""
     for operation in operations:
-        inner = getattr(operation, "layer", operation)
-        if type(inner).__name__ in _WITH_UNITS | {"GRU", "LSTM", "SimpleRNN"}:
-            return operation
         kind = type(operation).__name__
-        if kind not in _PASSES | _NORMALIZATIONS | _OPERATIONS | {"Activation"}:
+        if type(getattr(operation, "layer", operation)).__name__ in _SIZED:
+            return operation
+        if kind not in _KEEPS_UNITS | _NORMALIZATIONS | _ACTIVATIONS:
             return None
     return None
 
@@ -152,8 +181,8 @@ def _activation(operations: list[Any]) -> tuple[str, bool, Any]:
         if kind in ("BatchApply", "TimeDistributed"):
             activation, _, _ = _activation([operation.layer])
             return activation, False, operation
-        if kind in _PASSES:
-            bare = False
+        if kind in _KEEPS_UNITS | _MOVES_UNITS:
+            bare = bare and kind == "Identity"
             continue
         activation = _activation_of(operation, kind)
         if (kind, activation) != ("Activation", "linear"):
@@ -164,24 +193,23 @@ def _activation(operations: list[Any]) -> tuple[str, bool, Any]:
 def _activation_of(operation: Any, kind: str) -> str:
     if not type(operation).__module__.startswith("keras."):
         return "unknown"
-    if kind == "Bidirectional":
-        operation = operation.forward_layer
-        kind = type(operation).__name__
     if kind in _NORMALIZATIONS:
         return "linear"
-    if kind in _OPERATIONS:
+    if kind in _ACTIVATIONS - {"Activation"}:
         plain = getattr(operation, "axis", -1) == -1
         plain = plain and not getattr(operation, "negative_slope", 0)
         return kind.lower() if plain else "unknown"
-    if kind not in _WITH_UNITS | RECURRENT | {"Activation"}:
+    # The second output of a recurrent layer, its cell state, knows no bounds.
+    if kind not in _WITH_ACTIVATION or getattr(operation, "return_state", False):
         return "unknown"
     activation = operation.activation
+    if isinstance(activation, keras.Layer):
+        return _activation_of(activation, type(activation).__name__)
     if activation is None:
         return "linear"
     if not (getattr(activation, "__module__", "") or "").startswith("keras."):
         return "unknown"
-    name = getattr(activation, "__name__", type(activation).__name__)
-    return str(name).lower().replace("_", "")
+    return str(activation.__name__).replace("_", "")
 
 
 # --- Models with a call of their own --------------------------------------------------
@@ -191,34 +219,40 @@ def _trace(model: Any, x: Any) -> Any:
     """Run a model symbolically on inputs like `x`, or like those that built it."""
     import tensorflow as tf
 
+    def like(array: Any) -> Any:
+        array = array if hasattr(array, "dtype") else np.asarray(array)
+        return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
+
     if not getattr(model, "built", False):
         raise NotBuiltError
+    if x is None:
+        x = getattr(model, "_inputs_struct", None)
     if x is None:
         shape = (model._build_shapes_dict or {}).get("input_shape")
         if shape is None:
             raise NotBuiltError
-        x = keras.tree.map_shape_structure(
-            lambda s: tf.TensorSpec((None, *s[1:]), keras.config.floatx()), shape
-        )
-    else:
-        x = keras.tree.map_structure(
-            lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), x
-        )
-    traced = tf.function(lambda inputs: model(inputs, training=False), autograph=False)
-    return traced.get_concrete_function(x).structured_outputs
-
-
-_GRAPH_OPERATIONS = {
-    **dict.fromkeys(["BiasAdd", "MatMul", "BatchMatMulV2", "Conv2D"], "linear"),
-    **{name: name.lower() for name in ("Relu", "Sigmoid", "Softmax", "Tanh")},
-}
+        x = keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s), shape)
+    # The scope keeps losses and changes of variables away from the model.
+    with keras.StatelessScope():
+        traced = tf.function(lambda x: model(x, training=False), autograph=False)
+        specification = keras.tree.map_structure(like, x)
+        return traced.get_concrete_function(specification).structured_outputs
 
 
 def _read_traced(model: Any, name: str | int, number: int, output: Any) -> Head:
-    operation, bare = output.op, True
+    operation, bare = output.op, output.dtype.name == keras.config.floatx()
     while operation.type in ("Identity", "Reshape", "Squeeze", "ExpandDims"):
         bare = bare and operation.type == "Identity"
         operation = operation.inputs[0].op
-    activation = _GRAPH_OPERATIONS.get(operation.type, "unknown")
+    activation = "unknown"
+    if operation.type in ("Relu", "Sigmoid", "Softmax", "Tanh"):
+        activation = operation.type.lower()
+    elif operation.type == "BiasAdd" or _multiplies_weights(operation):
+        activation = "linear"
     shape = tuple(output.shape)
-    return Head(name, number, shape, activation, None, bare, None, ())
+    return Head(name, number, shape, activation, None, bare, None, False, ())
+
+
+def _multiplies_weights(operation: Any) -> bool:
+    weights = operation.type in ("Conv2D", "MatMul") and operation.inputs[1].op.type
+    return bool(weights == "ReadVariableOp")

@@ -22,14 +22,14 @@ class UnreadableError(Exception):
 class Source(NamedTuple):
     """Where the labels of a call come from: `y` itself, and a batch of `x` and `y`.
 
-    `kind` is "arrays", "tf.data" or "PyDataset"; `weights` tells whether sample weights
-    come with each batch.
+    `kind` is "arrays", "tf.data" or "PyDataset"; `weights` are the sample weights, if
+    any come with the batch.
     """
 
     kind: str
     x: Any
     y: Any
-    weights: bool = False
+    weights: Any = None
 
 
 class Labels(NamedTuple):
@@ -38,10 +38,7 @@ class Labels(NamedTuple):
     shape: tuple[int, ...]
     sample: np.ndarray
     place: str
-
-    @property
-    def dtype(self) -> str:
-        return str(self.sample.dtype)
+    dtype: str
 
 
 def read_source(y: Any, x: Any) -> Source:
@@ -64,7 +61,7 @@ def read_source(y: Any, x: Any) -> Source:
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         why = "The data set does not give pairs (x, y)."
         raise UnreadableError(why, _GIVE, "no-labels")
-    return Source(kind, batch[0], batch[1], len(batch) == 3)
+    return Source(kind, *batch)
 
 
 _GIVE = "# Give the labels as y, or a data set of pairs (x, y)."
@@ -80,10 +77,12 @@ def read_labels(given: Any, place: str, source: Source) -> Labels:
         raise UnreadableError(f"The labels are a {type(given).__name__}.", _PAD)
     try:
         array = np.asarray(given)
-    except ValueError:
-        why = "The labels do not make one array: they differ in length."
+    except ValueError as error:
+        why = f"The labels do not make one array: {error}"
         raise UnreadableError(why, _PAD) from None
-    shape = array.shape
+    shape, dtype = array.shape, array.dtype.name
+    if "float" in dtype:
+        array = array.astype("float64")  # bfloat16 is no number to NumPy
     if array.dtype == object:
         array = _unboxed(array, place, source)
     if array.ndim == 0:
@@ -95,7 +94,7 @@ def read_labels(given: Any, place: str, source: Source) -> Labels:
         why = f"The labels {shape} are text, and losses compare numbers."
         raise UnreadableError(why, _as_indices(place, source), "label-strings")
     if array.dtype.kind not in "biuf":
-        why = f"The labels {shape} are of dtype {array.dtype}, no real numbers."
+        why = f"The labels {shape} are of dtype {dtype}, no real numbers."
         raise UnreadableError(why, "# Turn them into numbers.")
     if isinstance(given, (list, tuple)) and source.kind == "arrays":
         why = (
@@ -104,15 +103,7 @@ def read_labels(given: Any, place: str, source: Source) -> Labels:
         )
         fix = rewrite(source, place, "np.asarray({y})")
         raise UnreadableError(why, fix, "label-list")
-    sample = array[:: -(-array.size // SAMPLE)]
-    missing = int(np.sum(~np.isfinite(sample)))
-    if missing:
-        why = (
-            f"{missing} of the labels {shape} are NaN or infinite. One is enough to "
-            "make the loss NaN, and with it every weight."
-        )
-        raise UnreadableError(why, _keep_finite(place, source), "label-missing")
-    return Labels(shape, sample, place)
+    return Labels(shape, array[:: -(-array.size // SAMPLE)], place, dtype)
 
 
 def _unboxed(array: np.ndarray, place: str, source: Source) -> np.ndarray:
@@ -131,21 +122,31 @@ def _unboxed(array: np.ndarray, place: str, source: Source) -> np.ndarray:
 def _as_indices(place: str, source: Source) -> str:
     if source.kind == "tf.data" and place == "y":
         lookup = "lookup = keras.layers.StringLookup(num_oov_indices=0)"
-        adapt = "lookup.adapt(y.map(lambda x, y: y))"
+        adapt = "lookup.adapt(y.map(lambda x, y, *weights: y))"
         return f"{lookup}\n{adapt}\n{rewrite(source, place, 'lookup({y})')}"
     return rewrite(source, place, "np.unique({y}, return_inverse=True)[1]")
 
 
-def _keep_finite(place: str, source: Source) -> str:
-    if source.kind == "tf.data" and place == "y" and not source.weights:
-        finite = "lambda x, y: keras.ops.all(keras.ops.isfinite(y))"
-        return f"y = y.unbatch().filter({finite}).batch(32)"
+def keep_finite(labels: Labels, source: Source) -> str:
+    """Write the code that leaves out the samples whose labels are missing."""
+    place, finite = labels.place, np.isfinite(labels.sample)
+    whole = finite.reshape(len(finite), -1).all(axis=1)
     if source.kind != "arrays":
-        return "# Leave the samples out whose labels are missing."
+        return "# In the pipeline: leave out the samples whose labels are missing."
+    if not whole.any():
+        return "# Replace what is missing by 0, with a sample weight of 0 there."
     return (
-        f"keep = np.isfinite({place}).reshape(len({place}), -1).all(axis=1)\n"
+        f"keep = np.isfinite(np.asarray({place})).reshape(len({place}), -1).all(1)\n"
         "x, y = keras.tree.map_structure(lambda a: np.asarray(a)[keep], (x, y))"
     )
+
+
+def weighted(labels: Labels, weights: Any) -> Labels:
+    """Return the labels without those that have a sample weight of 0."""
+    used = np.asarray(weights) != 0
+    if used.shape != labels.sample.shape[: used.ndim]:
+        return labels
+    return labels._replace(sample=labels.sample[used])
 
 
 def is_plain(y: Any) -> bool:
@@ -172,15 +173,24 @@ def are_in(labels: Labels, low: float, high: float) -> bool:
     )
 
 
-def are_hot(labels: Labels) -> bool:
-    """Tell whether the last axis has a one and else zeros, or several ones."""
-    return len(labels.shape) > 1 and are_whole(labels) and are_in(labels, 0, 1)
+def are_yes_or_no(labels: Labels) -> bool:
+    """Tell whether all labels are 0 or 1."""
+    return are_whole(labels) and are_in(labels, 0, 1)
 
 
-def sum_to_one(labels: Labels) -> bool:
-    """Tell whether the last axis sums to one: one-hot rows and probabilities do."""
+def are_rows(labels: Labels) -> bool:
+    """Tell whether the last axis holds probabilities: one-hot rows do, padding too."""
+    if not are_in(labels, 0, 1):
+        return False
     sums = labels.sample.sum(axis=-1, dtype="float64")
-    return bool(np.all(np.abs(sums - 1) < 1e-2))
+    # Each of the columns may have been rounded to two decimals.
+    room = max(0.01, 0.005 * labels.sample.shape[-1]) + 1e-6
+    return bool(np.all((np.abs(sums - 1) < room) | (sums == 0)) and sums.any())
+
+
+def hold_several(labels: Labels) -> bool:
+    """Tell whether some rows hold more than one 1."""
+    return are_yes_or_no(labels) and bool(labels.sample.sum(axis=-1).max() > 1)
 
 
 # --- Code that changes labels ---------------------------------------------------------
@@ -194,8 +204,11 @@ def rewrite(source: Source, place: str, expression: str) -> str:
     if source.kind == "arrays":
         tuples = place != "y" and isinstance(source.y, tuple)
         return f"y = list(y)\n{place} = {new}" if tuples else f"{place} = {new}"
-    new = new.replace("np.", "keras.ops.")
-    weights = ", weights" if source.weights else ""
+    for name in ("reshape", "swapaxes"):
+        new = new.replace(f"np.{name}(", f"keras.ops.{name}(")
+    if "np." in new:
+        return f"# For the whole data set, not batch by batch: {place} = {new}"
+    weights = ", weights" if source.weights is not None else ""
     labels = _within(source.y, place, new)
     return f"y = y.map(lambda x, y{weights}: (x, {labels}{weights}))"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 # What the labels of a loss look like, beside an output (batch, ..., units).
 KINDS = {
@@ -83,8 +84,9 @@ def read_loss(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Lo
         raise UnknownLossError(f"it is not known which labels {name} wants")
     if isinstance(loss, keras.losses.Loss):
         usual = {**type(loss)().get_config(), "name": loss.name}
-        config = loss.get_config().items()
-        options = {key: value for key, value in config if usual.get(key) != value}
+        # A setting may be an array: the alpha of a focal loss.
+        config = {k: np.asarray(v).tolist() for k, v in loss.get_config().items()}
+        options = {k: value for k, value in config.items() if usual.get(k) != value}
     if options.pop("axis", -1) != -1:
         raise UnknownLossError(f"{name} has its classes on another axis than the last")
     return Loss(known, KINDS[known], options)

@@ -28,7 +28,9 @@ class Outputs(NamedTuple):
             return loss, "loss"
         if isinstance(loss, (list, tuple)):
             before = "loss = list(loss)\n" if isinstance(loss, tuple) else ""
-            return loss[head.number], f"{before}loss[{head.number}]"
+            own = loss[head.number]
+            own = own[0] if isinstance(own, (list, tuple)) and len(own) == 1 else own
+            return own, f"{before}loss[{head.number}]"
         if single:
             return loss, "loss"
         if isinstance(self.structure, dict):
@@ -49,40 +51,43 @@ Pairs = list[tuple[Head | None, str, Any]]
 
 
 def pair(outputs: Outputs, source: Source, loss: Any) -> Pairs:
-    """Give each output its labels and how to write them."""
+    """Give each output that has a loss its labels, and how to write them."""
     y, heads = source.y, outputs.heads
-    _check_losses(outputs, loss)
-    # Outputs without a loss need no labels.
-    learned = [h for h in heads if loss is None or outputs.loss_of(h, loss)[0]]
-    if isinstance(y, dict):
-        for some in (heads, learned):
-            if some and set(y) == {head.name for head in some}:
-                return [(h, f"y[{h.name!r}]", y[h.name]) for h in some]
-        raise _unpaired(y, outputs.names)
-    if len(heads) <= 1:
+    if len(heads) <= 1 and not isinstance(y, dict):
         head = heads[0] if heads else None
         wrapped = isinstance(y, (list, tuple)) and len(y) == 1 and not is_plain(y)
         return [(head, "y[0]", y[0]) if wrapped else (head, "y", y)]
-    if isinstance(y, (list, tuple)):
+    _check_losses(outputs, loss)
+    learned = [h for h in heads if loss is None or outputs.loss_of(h, loss)[0]]
+    if isinstance(y, dict):
+        if {h.name for h in learned} <= set(y) <= set(outputs.names):
+            return [(h, f"y[{h.name!r}]", y[h.name]) for h in learned]
+    elif isinstance(y, (list, tuple)):
         for some in (heads, learned):
             if len(y) == len(some):
-                return [(h, f"y[{i}]", y[i]) for i, h in enumerate(some)]
+                numbered = [(h, f"y[{i}]", y[i]) for i, h in enumerate(some)]
+                return [one for one in numbered if one[0] in learned]
+    elif len(learned) == 1:
+        return [(learned[0], "y", y)]
     raise _unpaired(y, outputs.names)
 
 
 def _check_losses(outputs: Outputs, loss: Any) -> None:
     names = outputs.names
-    if len(names) < 2:
-        return
     wanted = ", ".join(map(repr, names))
-    if isinstance(loss, (list, tuple)) and len(loss) != len(names):
+    if isinstance(loss, (list, tuple)) and len(loss) != len(names) > 1:
         why = f"There are {len(loss)} losses for {len(names)} outputs."
         fix = f"# Give a loss, or None, for each output, in this order: {wanted}."
         raise UnreadableError(why, fix, "outputs")
-    if isinstance(loss, dict) and not set(loss) <= set(names):
-        given = ", ".join(map(repr, loss))
-        why = f"The outputs of the model are {wanted}; there are losses for {given}."
-        raise UnreadableError(why, f"# Name the losses {wanted}.", "outputs")
+    # Keras lets losses be left out where the outputs are a dictionary, not a list.
+    partial = isinstance(outputs.structure, dict)
+    if isinstance(loss, dict) and len(names) > 1:
+        extra, absent = set(loss) - set(names), set(names) - set(loss)
+        if extra or (absent and not partial):
+            given = ", ".join(map(repr, loss))
+            why = f"The outputs of the model are {wanted}; the losses are for {given}."
+            fix = f"# Name the losses after the outputs: {wanted}."
+            raise UnreadableError(why, fix, "outputs")
 
 
 def _unpaired(y: Any, names: list[Any]) -> UnreadableError:

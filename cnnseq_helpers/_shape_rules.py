@@ -1,24 +1,17 @@
 """The rules of `check_targets` that hold the shapes of output and labels together.
 
 Each returns None, or what is wrong. They come in order: the first that recognises a
-mismatch speaks.
+mismatch speaks. Code is offered as a fix only where the model is simple enough that it
+can't do damage; else a comment says what to do.
 """
 
 from __future__ import annotations
 
 import math
 
-from ._case import (
-    Case,
-    Found,
-    axis_names,
-    is_layer,
-    lost_steps,
-    match,
-    rebuilt,
-)
-from ._heads import RECURRENT, Link
-from ._labels import are_hot, are_in, are_whole, sum_to_one
+from ._case import Case, Found, axis_names, is_layer, lost_steps, match, rebuilt
+from ._heads import RECURRENT, Link, Shape
+from ._labels import are_in, are_rows, are_whole, are_yes_or_no, hold_several
 from ._value_rules import several_hot
 from .shapes import name_axes
 
@@ -66,8 +59,10 @@ def _one_hot_for_sparse(case: Case) -> Found | None:
         return None
     if not match(case.axes[:-1], case.steps) or not are_in(case.labels, 0, 1):
         return None
-    if not sum_to_one(case.labels):
-        several = columns == case.units and are_hot(case.labels)
+    if columns != case.units and lost_steps(case):
+        return None  # one event in a sequence, step by step, looks one-hot as well
+    if not are_rows(case.labels):
+        several = columns == case.units and hold_several(case.labels)
         return several_hot(case) if several else None
     why = (
         f"these are rows of {columns} columns that sum to one (one-hot), and this loss "
@@ -87,7 +82,7 @@ def _indices_for_one_hot(case: Case) -> Found | None:
     if case.loss.kind == "one-hot":
         logits = bool(case.loss.from_logits)
     fix = case.recompile("SparseCategoricalCrossentropy", from_logits=logits)
-    if case.loss.kind == "binary" and case.units == 2 and are_in(case.labels, 0, 1):
+    if case.loss.kind == "binary" and case.units == 2 and are_yes_or_no(case.labels):
         why = (
             "there is one column of 0 and 1, but two units. Take one unit, or keep "
             "two and take a sparse loss."
@@ -103,7 +98,7 @@ def _indices_for_one_hot(case: Case) -> Found | None:
 def _two_columns(case: Case) -> Found | None:
     if case.units != 1 or not match(case.axes, (*case.steps, 2)):
         return None
-    if not (are_hot(case.labels) and sum_to_one(case.labels)):
+    if not (are_yes_or_no(case.labels) and are_rows(case.labels)):
         return None
     why = (
         "two columns say the same thing twice, but there is one unit. The second "
@@ -130,39 +125,41 @@ def _units(case: Case) -> Found | None:
 
 def _per_step_output(case: Case) -> Found | None:
     """Recognise one label for a sequence, but an output for each step."""
+    ranks = len(case.steps)
+    if ranks > 1 and case.axes and match(case.axes, case.wanted[1:]):
+        why = "the labels have no time axis, and the output has one."
+        return Found("per-step-output", why, _BUILD.format("keep the last step only"))
     columns = case.axes == (case.units,) and (
-        case.loss.kind in ("regression", "hinge") or are_in(case.labels, 0, 1)
+        case.loss.kind in ("regression", "hinge", "binary") or are_rows(case.labels)
     )
-    if not case.steps or not (columns or case.axes in ((), (1,))):
+    if not ranks or not (columns or case.axes in ((), (1,))):
         return None
-    recurrent = _last(case, RECURRENT | {"Bidirectional"})
+    recurrent = _behind_stepwise(case)
     cause = "nothing pools the steps in front of the head"
+    fix = _BUILD.format("average over the steps")
+    if ranks <= 3:
+        fix = case.follow(f"keras.layers.GlobalAveragePooling{ranks}D()")
     if recurrent is not None:
         cause = f"{recurrent.operation.name!r} has return_sequences=True"
-    why = f"one label a sample, but an output for each step: {cause}."
-    ranks = len(case.steps)
-    if recurrent is not None and _last(case, RECURRENT, _STEPWISE):
         fix = _with_sequences(recurrent, False)
-    elif ranks <= 3:
-        fix = case.follow(f"keras.layers.GlobalAveragePooling{ranks}D()")
-    else:
-        fix = "# Where the model is built: average over the steps."
+    why = f"one label a sample, but an output for each step: {cause}."
     return Found("per-step-output", why, fix)
 
 
+_BUILD = "# Where the model is built: {}."
 _STEPWISE = set(
     "Activation BatchNormalization Dense Dropout LayerNormalization LeakyReLU ReLU "
     "Softmax".split()
 )
 
 
-def _last(case: Case, kinds: set[str], through: set[str] | None = None) -> Link | None:
-    """Return the last layer of some kinds, if only certain others follow it."""
+def _behind_stepwise(case: Case) -> Link | None:
+    """Return the recurrent layer whose steps reach the head one by one, if any does."""
     for link in case.head.chain:
         kind = type(link.operation).__name__
-        if kind in kinds:
-            return link
-        if through is not None and kind not in through:
+        if kind in RECURRENT:
+            return link if link.operation.return_sequences else None
+        if kind not in _STEPWISE or not link.alone:
             return None
     return None
 
@@ -177,66 +174,90 @@ def _with_sequences(link: Link, every_step: bool) -> str:
 
 def _per_sequence_output(case: Case) -> Found | None:
     """Recognise a label for each step, but one output for all of them."""
+    if len(case.axes) > 2 and case.axes[0] != 1 and match(case.axes[1:], case.wanted):
+        why = "the labels have a time axis, and the output has none."
+        fix = _BUILD.format("return_sequences=True")
+        return Found("per-sequence-output", why, fix)
     lost = lost_steps(case)
     if case.steps or not case.axes or (lost is None and case.head.chain):
         return None
-    ranks = len(lost.input_shape) - 2 if lost else 1
-    rest = case.axes[ranks:]
+    rest = case.axes[len(lost.input_shape) - 2 :] if lost else case.axes[1:]
     columns = not rest and case.loss.kind != "sparse"
-    one_hot = case.loss.kind == "one-hot" and sum_to_one(case.labels)
+    one_hot = case.loss.kind == "one-hot" and are_rows(case.labels)
     if rest not in ((), (1,), (case.units,)) or (columns and (one_hot or not lost)):
         return None
     cause = f": {lost.operation.name!r} joins them" if lost else ""
     why = f"a label for each step, but one output for all of them{cause}."
-    fix = (
-        "# Where the model is built: return_sequences=True in the last recurrent "
-        "layer, no pooling and no Flatten."
-    )
-    if lost and type(lost.operation).__name__ in RECURRENT | {"Bidirectional"}:
-        fix = _with_sequences(lost, True)
-    elif lost and is_layer(lost.operation):
-        activation = case.head.activation
-        kept = activation in ("sigmoid", "softmax")
-        extra = f", activation={activation!r}" if kept else ""
-        head = f"keras.layers.Dense({case.units}{extra}, name='per_step')"
-        source = f"model.get_layer({lost.operation.name!r}).input"
-        fix = case.replace(f"{head}({source})")
-    return Found("per-sequence-output", why, fix)
+    return Found("per-sequence-output", why, _keep_steps(case, lost))
+
+
+def _keep_steps(case: Case, lost: Link | None) -> str:
+    """Write the code that keeps the steps which an operation joins."""
+    behind = []
+    for link in case.head.chain:
+        if link is lost or not link.alone:
+            break
+        behind.append(link.operation)
+    joins = case.head.chain[len(behind)] if len(behind) < len(case.head.chain) else None
+    if joins is lost is not None:
+        kind = type(lost.operation).__name__
+        if kind in RECURRENT | {"Bidirectional"} and lost.alone:
+            return _with_sequences(lost, True)
+        # Where only the head follows, nothing else is lost with what it replaces.
+        if is_layer(lost.operation) and behind == [case.head.layer] and lost.alone:
+            activation = case.head.activation
+            kept = activation in ("sigmoid", "softmax")
+            extra = f", activation={activation!r}" if kept else ""
+            name = f"{case.head.layer.name}_per_step"
+            head = f"keras.layers.Dense({case.units}{extra}, name={name!r})"
+            return case.replace(
+                f"{head}(model.get_layer({lost.operation.name!r}).input)"
+            )
+    return _BUILD.format("return_sequences=True, no pooling and no Flatten")
 
 
 def _length(case: Case) -> Found | None:
-    """Recognise a label for each step of the input, but fewer steps in the output."""
+    """Recognise a label for each step, but another number of steps in the output."""
     ranks = len(case.steps)
     given, rest = case.axes[:ranks], case.axes[ranks:]
     if not ranks or len(given) < ranks or match(given, case.steps):
         return None
     if rest not in ((), (1,), (case.units,)):
         return None
-    changing = [
-        link.operation
-        for link in case.head.chain
-        if len(link.input_shape) == len(link.output_shape) == ranks + 2
-        and link.input_shape[1:-1] != link.output_shape[1:-1]
-    ]
-    cause = f": {', '.join(repr(layer.name) for layer in changing)}" if changing else ""
+    chain = case.head.chain
+    same_rank = [k for k in chain if len(k.input_shape) == ranks + 2]
+    if not any(match(given, link.input_shape[1:-1]) for link in same_rank):
+        why = f"the labels have the length {given}, and the output has {case.steps}."
+        return Found("time-length", why, "# Make the labels as long as the output.")
+    changing = [k for k in same_rank if k.input_shape[1:-1] != k.output_shape[1:-1]]
+    plain = all(link.alone for link in chain)
+    names = ", ".join(repr(link.operation.name) for link in changing)
+    cause = f": {names}" if plain else ""
     what = "time axis changes" if ranks == 1 else "picture changes its size"
     why = f"the {what} on its way through the model{cause}."
     fix = (
         "# Keep the steps, or choose the labels that belong to the steps that are left."
     )
-    if changing and all(
-        hasattr(layer, "strides") and layer.padding in ("valid", "same", "causal")
-        for layer in changing
-    ):
-        lines = []
-        for layer in changing:
-            name = f"model.get_layer({layer.name!r})"
-            if layer.padding == "valid":
-                lines.append(f"{name}.padding = 'same'")
-            if set(layer.strides) != {1}:
-                lines.append(f"{name}.strides = {(1,) * ranks}")
-        fix = rebuilt(lines)
+    if plain and all(_is_padded(link) for link in changing):
+        fix = rebuilt(line for link in changing for line in _keep_length(link, ranks))
     return Found("time-length", why, fix)
+
+
+def _is_padded(link: Link) -> bool:
+    paddings = ("valid", "same", "causal")
+    return is_layer(link.operation) and (
+        hasattr(link.operation, "strides") and link.operation.padding in paddings
+    )
+
+
+def _keep_length(link: Link, ranks: int) -> list[str]:
+    layer, lines = link.operation, []
+    name = f"model.get_layer({layer.name!r})"
+    if layer.padding == "valid":
+        lines.append(f"{name}.padding = 'same'")
+    if set(layer.strides) != {1}:
+        lines.append(f"{name}.strides = {(1,) * ranks}")
+    return lines
 
 
 # --- Other axes -----------------------------------------------------------------------
@@ -244,12 +265,10 @@ def _length(case: Case) -> Found | None:
 
 def _axes(case: Case) -> Found | None:
     """Recognise the same number of values in other axes."""
-    sizes = [size for size in case.axes if size is not None]
-    wanted = [size for size in case.wanted if size is not None]
-    unknown = len(sizes) < len(case.axes) or len(wanted) < len(case.wanted)
-    if unknown or math.prod(sizes) != math.prod(wanted):
+    axes, wanted = _known(case.axes), _known(case.wanted)
+    if axes is None or wanted is None or math.prod(axes) != math.prod(wanted):
         return None
-    if len(sizes) == 2 and sizes == wanted[::-1]:
+    if len(axes) == 2 and axes == wanted[::-1]:
         why = "the labels have the axes of the output in another order."
         return Found("label-axes", why, case.relabel("np.swapaxes({y}, 1, 2)"))
     shape = ", ".join(map(str, (-1, *wanted))) + ("" if wanted else ",")
@@ -258,6 +277,11 @@ def _axes(case: Case) -> Found | None:
         "the values come in the same order."
     )
     return Found("label-axes", why, case.relabel(f"np.reshape({{y}}, ({shape}))"))
+
+
+def _known(axes: Shape) -> list[int] | None:
+    sizes = [size for size in axes if size is not None]
+    return sizes if len(sizes) == len(axes) else None
 
 
 def _anything_else(case: Case) -> Found:
@@ -269,9 +293,9 @@ def _anything_else(case: Case) -> Found:
 
 _RULES = (
     _one_hot_for_sparse,
+    _per_step_output,
     _indices_for_one_hot,
     _two_columns,
-    _per_step_output,
     _per_sequence_output,
     _length,
     _units,

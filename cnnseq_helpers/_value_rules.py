@@ -8,7 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from ._case import Case, Found
-from ._labels import are_hot, are_in, are_whole, sum_to_one
+from ._labels import (
+    are_in,
+    are_rows,
+    are_whole,
+    are_yes_or_no,
+    hold_several,
+    keep_finite,
+    weighted,
+)
 
 
 def one_unit(case: Case) -> Found | None:
@@ -25,8 +33,7 @@ def one_unit(case: Case) -> Found | None:
         "logit and a binary loss, more classes a unit each."
     )
     if case.loss.kind == "sparse" and not are_in(case.labels, 0, 1):
-        fix = case.resize(int(case.labels.sample.max()) + 1)
-        return Found("one-unit", why, fix)
+        return Found("one-unit", why, _as_classes(case))
     return Found("one-unit", why, _as_binary(case))
 
 
@@ -52,9 +59,31 @@ def _as_regression(case: Case) -> str:
     return loss if keeps else f"{case.retype('linear')}\n{loss}"
 
 
+def missing(case: Case) -> Found | None:
+    """Recognise labels that are NaN or infinite."""
+    sample = case.labels.sample
+    count = int(np.sum(~np.isfinite(sample)))
+    if not count:
+        return None
+    why = (
+        f"{count} labels are NaN or infinite. One is enough to make the loss NaN, and "
+        "with it every weight."
+    )
+    return Found("label-missing", why, keep_finite(case.labels, case.source))
+
+
 def value_mismatch(case: Case) -> Found | None:
     """Return which values labels of the right shape should not have, or None."""
-    return _VALUES[case.loss.kind](case)
+    labels = case.labels
+    if case.head.masked:
+        return None  # what a mask leaves out may have any value
+    if not isinstance(case.source.weights, (dict, list, tuple, type(None))):
+        labels = weighted(labels, case.source.weights)
+    if labels.sample.ndim > len(case.head.shape):
+        labels = labels._replace(sample=labels.sample[..., 0])
+    if not labels.sample.size:
+        return None
+    return _VALUES[case.loss.kind](case._replace(labels=labels))
 
 
 # --- Class indices --------------------------------------------------------------------
@@ -78,13 +107,26 @@ def _class_indices(case: Case) -> Found | None:
         return Found("labels-from-one", why, case.relabel("{y} - 1"))
     if list(values) == [-1, 1]:
         return Found("labels-signed", why, case.relabel("({y} + 1) // 2"))
+    if list(values) == [0, 255]:
+        return Found("label-range", why, case.relabel("{y} // 255"))
     if len(outside) == 1 and outside[0] in (low, 255) and len(values) > 1:
         marked = int(outside[0])
         why += f" If {marked} stands for no label, the loss has to know."
         return Found("label-range", why, case.recompile(ignore_class=marked))
     if low >= 0:
-        return Found("units", why, case.resize(high + 1))
+        return Found("units", why, _as_classes(case))
     return Found("label-range", why, case.relabel(f"{{y}} - ({low})"))
+
+
+def _as_classes(case: Case) -> str:
+    """Write the code for as many units as classes, or for classes without gaps."""
+    values = np.unique(case.labels.sample)
+    high = int(values[-1])
+    if len(values) <= (case.units or 1):
+        return case.relabel("np.unique({y}, return_inverse=True)[1]")
+    if high < 10 * len(values):
+        return case.resize(high + 1)
+    return "# Are these classes? Numbers want one unit and a regression loss."
 
 
 def _not_whole(case: Case) -> Found:
@@ -104,11 +146,10 @@ def _not_whole(case: Case) -> Found:
 
 def _rows(case: Case) -> Found | None:
     labels = case.labels
-    if are_hot(labels):
-        several = labels.sample.sum(axis=-1, dtype="float64").max() > 1
-        return several_hot(case) if several else None
-    if are_in(labels, 0, 1) and sum_to_one(labels):
+    if are_rows(labels):
         return None
+    if are_yes_or_no(labels):
+        return several_hot(case) if hold_several(labels) else None
     why = "this loss wants rows that sum to one, and these do not."
     if set(np.unique(labels.sample)) == {-1, 1}:
         return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
@@ -124,8 +165,8 @@ def _rows(case: Case) -> Found | None:
 def _yes_or_no(case: Case) -> Found | None:
     labels = case.labels
     if are_in(labels, 0, 1):
-        softmax = case.head.activation == "softmax" and are_hot(labels)
-        return several_hot(case) if softmax and not sum_to_one(labels) else None
+        several = case.head.activation == "softmax" and hold_several(labels)
+        return several_hot(case) if several else None
     values = np.unique(labels.sample)
     low, high = values[0], values[-1]
     why = f"this loss wants labels from 0 to 1, and these go from {low:g} to {high:g}."
@@ -133,13 +174,16 @@ def _yes_or_no(case: Case) -> Found | None:
         return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
     if list(values) == [1, 2]:
         return Found("labels-from-one", why, case.relabel("{y} - 1"))
+    if list(values) == [0, 1, 255]:
+        fix = "# If 255 stands for no label: 0 instead, with a sample weight of 0."
+        return Found("label-range", why, fix)
     if low >= 0 and high == 255:
         return Found("label-range", why, case.relabel("{y} / 255"))
     if case.units == 1 and low >= 0 and are_whole(labels):
         logits = case.head.activation not in ("softmax", "sigmoid")
         loss = case.recompile("SparseCategoricalCrossentropy", from_logits=logits)
         why += " More than two classes need a unit each."
-        return Found("units", why, f"{case.resize(int(high) + 1)}\n{loss}")
+        return Found("units", why, f"{_as_classes(case)}\n{loss}")
     why += " For numbers, take a regression loss."
     return Found("label-range", why, _as_regression(case))
 
@@ -182,45 +226,50 @@ _VALUES = {
 
 # --- The activation -------------------------------------------------------------------
 
+_PROBABILITIES = {"hardsigmoid", "sigmoid", "softmax", "sparsemax"}
+
 
 def activation_mismatch(case: Case) -> Found | None:
     """Return why the activation of the head does not fit the loss, or None."""
     activation, loss = case.head.activation, case.loss
-    bounded = activation in ("relu", "tanh")
-    probabilities = activation in ("sigmoid", "softmax")
-    if loss.kind == "hinge" and (probabilities or activation == "relu"):
+    if activation == "unknown" or (case.units == 1 and activation == "softmax"):
+        return None
+    if loss.kind == "hinge" and activation in _PROBABILITIES | {"relu"}:
         why = f"this loss wants outputs on both sides of 0, and {activation} has one."
         return Found("head-activation", why, case.retype("linear"))
     if loss.from_logits is None:
         return None
-    if bounded:
+    if loss.from_logits:
+        return _from_logits(case)
+    if activation in _PROBABILITIES:
+        return None
+    what = "no activation" if activation == "linear" else f"the activation {activation}"
+    why = (
+        f"the head has {what}, so these are no probabilities. This loss takes them for "
+        "some and clips them to the range from 0 to 1, silently."
+    )
+    if loss.name == "KLDivergence":
+        return Found("logits-as-probabilities", why, case.retype("softmax"))
+    fix = case.recompile(from_logits=True)
+    return Found("logits-as-probabilities", why, fix)
+
+
+def _from_logits(case: Case) -> Found | None:
+    activation = case.head.activation
+    # Softmax sees differences of logits only, and those may be large above 0 as well.
+    if activation == "tanh" or (activation == "relu" and case.loss.kind == "binary"):
         why = (
             f"{activation} bounds the logits, so that no class can become as likely, "
             "or as unlikely, as it should."
         )
-        fix = case.retype("linear")
-        if not loss.from_logits:
-            fix += f"\n{case.recompile(from_logits=True)}"
-        return Found("head-activation", why, fix)
-    if loss.from_logits and probabilities:
-        return _twice(case)
-    if not loss.from_logits and activation == "linear":
-        why = (
-            "the head has no activation, so these are logits. This loss takes them "
-            "for probabilities and clips them to the range from 0 to 1, silently."
-        )
-        fix = case.recompile(from_logits=True)
-        if loss.name == "KLDivergence":
-            fix = case.retype("softmax")
-        return Found("logits-as-probabilities", why, fix)
-    return None
-
-
-def _twice(case: Case) -> Found:
+        return Found("head-activation", why, case.retype("linear"))
+    if activation not in _PROBABILITIES:
+        return None
+    noticed = case.head.bare and activation in ("sigmoid", "softmax")
     seen = (
         "Keras notices, warns, and goes back to the logits in front of it."
-        if case.head.bare
-        else "Another operation follows, so it is applied a second time, silently."
+        if noticed
+        else "Keras does not notice, and takes its probabilities for logits, silently."
     )
-    why = f"the head ends in {case.head.activation}, but from_logits=True. {seen}"
+    why = f"the head ends in {activation}, but from_logits=True. {seen}"
     return Found("softmax-from-logits", why, case.recompile(from_logits=False))

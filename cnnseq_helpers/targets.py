@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from ._case import Case, describe
+from ._case import Case, describe, match
 from ._heads import Head, NotBuiltError, read_heads
 from ._labels import (
     Labels,
@@ -21,7 +21,7 @@ from ._labels import (
 from ._losses import UnknownLossError, read_loss
 from ._pairing import Outputs, pair
 from ._shape_rules import shape_mismatch
-from ._value_rules import activation_mismatch, one_unit, value_mismatch
+from ._value_rules import activation_mismatch, missing, one_unit, value_mismatch
 from .shapes import ShapeError
 
 # These say what could not be checked; all other codes, what does not fit.
@@ -60,21 +60,23 @@ def check_targets(
     Parameters
     ----------
     model : keras.Model
-        A Functional, Sequential or subclassed model, with one output or several. It is
-        only looked at. A subclassed model must have been called once, and is traced.
+        A Functional, Sequential or subclassed model, with one output or several. A
+        subclassed model must have been called once; its `call` is traced, as `fit` does.
     y : array, tensor, list or dict of these, tf.data.Dataset or keras.utils.PyDataset
-        The labels as `fit` takes them, or a data set that gives (x, y), whose first
-        batch is looked at. Of more than a million values a sample is looked at.
+        The labels as `fit` takes them, or a data set of (x, y): its first batch is
+        drawn and looked at. Of more than a million values it takes a sample.
     loss : str, class, instance, function, list or dict of these, optional
         The loss, as `compile` takes it; the compiled one if not given.
     x : array or structure of arrays, optional
-        The inputs. Only the number of samples is compared.
+        The inputs. Their number is compared, and a subclassed model traced with their
+        shapes.
 
     Returns
     -------
     list of TargetProblem
         Empty when all fits. Mend the first, compile again and check again: one fault
-        often causes the next. What could not be checked is a problem too.
+        often causes the next. What could not be checked is a problem too. A fix that
+        changes the model builds it anew, without the weights of a trained one.
 
     See Also
     --------
@@ -122,7 +124,9 @@ def check_targets(
     not-checked                 something unforeseen, named in the message
     ==========================  ============================================  ==========
 
-    "varies": some cases raise, others warn or train in silence.
+    "varies": some cases raise, others warn or train in silence. Labels that a mask or a
+    sample weight of 0 leaves out may have any value. What is not seen: labels in the
+    wrong order, and mistakes inside a loss of one's own.
 
     Examples
     --------
@@ -139,7 +143,7 @@ def check_targets(
 (batch=40) of int64, the loss is SparseCategoricalCrossentropy: one label a sample, \
 but an output for each step: 'lstm' has return_sequences=True.
         model.get_layer('lstm').return_sequences = False
-        model = keras.models.clone_model(model)
+        model = keras.models.clone_model(model)  # with fresh weights
     """
     problems: list[TargetProblem] = []
     try:
@@ -244,7 +248,7 @@ def _has_no_batch(model: Any, source: Source) -> bool:
         return False
     given = keras.tree.flatten(source.x)
     return len(given) == len(inputs) and all(
-        len(one.shape) == len(other.shape) - 1
+        match(tuple(one.shape), tuple(other.shape[1:]))
         for one, other in zip(given, inputs, strict=True)
     )
 
@@ -288,8 +292,9 @@ def _hold_together(
         return
     every_output = outputs.as_code(source.y, loss)
     case = Case(head, labels, known, source, place, every_output)
-    fits = one_unit(case) or shape_mismatch(case) or value_mismatch(case)
-    for found in (fits, activation_mismatch(case)):
+    rules = (missing, one_unit, shape_mismatch, value_mismatch)
+    unfit = next((found for rule in rules if (found := rule(case))), None)
+    for found in (unfit, activation_mismatch(case)):
         if found:
             message = f"{describe(case)}: {found.why}"
             yield TargetProblem(found.code, message, found.fix)

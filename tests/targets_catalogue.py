@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, losses
+from keras import layers, losses, ops
 
 SAMPLES, STEPS, CHANNELS, CLASSES, BATCH = 24, 20, 3, 4, 8
 
@@ -102,6 +102,41 @@ def steps_and_number():
     which = layers.Dense(CLASSES, name="which")(hidden)
     much = layers.Dense(1, name="much")(layers.GlobalAveragePooling1D()(hidden))
     return keras.Model(inputs, [which, much])
+
+
+class Experts(keras.Model):
+    """Probabilities from a product of probabilities, which is no layer's output."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten = layers.Flatten()
+        self.gate = layers.Dense(2, activation="softmax")
+        self.experts = layers.Dense(2 * CLASSES)
+        self(x[:1])
+
+    def call(self, inputs):
+        hidden = self.flatten(inputs)
+        experts = ops.softmax(ops.reshape(self.experts(hidden), (-1, 2, CLASSES)))
+        return ops.squeeze(ops.matmul(self.gate(hidden)[:, None], experts), 1)
+
+
+class OwnSteps(keras.Model):
+    """A model with a call of its own and an output for each step, of any length."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = layers.LSTM(6, return_sequences=True)
+        self.head = layers.Dense(CLASSES)
+        self(x[:1, :10])
+
+    def call(self, inputs):
+        return self.head(self.lstm(inputs))
+
+
+def masked_text():
+    embedding = layers.Embedding(50, 8, mask_zero=True)
+    lstm_layer = layers.LSTM(6, return_sequences=True)
+    return keras.Sequential([keras.Input((None,)), embedding, lstm_layer, dense(1)()])
 
 
 def data(y, inputs=x):
@@ -251,6 +286,27 @@ WRONG = {
         "raises",
         clips,
     ),
+    "one-hot labels, unknown length": Wrong(
+        stack(lstm_steps, dense(CLASSES, "softmax"), shape=(None, CHANNELS)),
+        one_hot,
+        "categorical_crossentropy",
+        ["per-step-output"],
+        "raises",
+    ),
+    "a column of numbers, unknown length": Wrong(
+        stack(lstm_steps, dense(1), shape=(None, CHANNELS)),
+        number[:, None],
+        "mse",
+        ["per-step-output"],
+        "silent",
+    ),
+    "one event in each sequence": Wrong(
+        stack(lstm, dense(2)),
+        np.eye(STEPS, dtype=int)[np.arange(SAMPLES) % STEPS],
+        sparse(from_logits=True),
+        ["per-sequence-output"],
+        "raises",
+    ),
     "labels per step, one output": Wrong(
         stack(lstm, dense(CLASSES)),
         step_index,
@@ -353,6 +409,32 @@ WRONG = {
         "raises",
     ),
     # --- the values
+    "one-hot with an empty row, sparse loss": Wrong(
+        head,
+        np.where(np.arange(SAMPLES)[:, None] == 3, 0, one_hot),
+        sparse(from_logits=True),
+        ["one-hot-for-sparse-loss"],
+        "raises",
+    ),
+    "masks of 0 and 255": Wrong(
+        stack(partial(layers.Conv2D, 2, 1, name="head"), shape=(6, 6, 1)),
+        random.choice([0, 255], size=(SAMPLES, 6, 6)).astype("uint8"),
+        sparse(from_logits=True),
+        ["label-range"],
+        "raises",
+        pictures,
+    ),
+    "255 for no label": Wrong(
+        stack(per_pixel, shape=(6, 6, 1)),
+        np.where(pixel == 0, 255, pixel),
+        sparse(from_logits=True),
+        ["label-range"],
+        "raises",
+        pictures,
+    ),
+    "classes with gaps": Wrong(
+        head, 1000 * index, sparse(from_logits=True), ["units"], "raises"
+    ),
     "classes from 1": Wrong(
         head, index + 1, sparse(from_logits=True), ["labels-from-one"], "raises"
     ),
@@ -514,11 +596,32 @@ WRONG = {
     "a hinge loss of probabilities": Wrong(
         one_sigmoid, yes_no, "hinge", ["head-activation"], "silent"
     ),
-    "ReLU logits": Wrong(
-        stack(conv, average, dense(CLASSES, "relu")),
-        index,
-        sparse(from_logits=True),
+    "a ReLU logit": Wrong(
+        stack(conv, flatten, dense(1, "relu")),
+        yes_no,
+        binary(from_logits=True),
         ["head-activation"],
+        "silent",
+    ),
+    "log-softmax as probabilities": Wrong(
+        stack(conv, average, dense(CLASSES, "log_softmax")),
+        index,
+        "sparse_categorical_crossentropy",
+        ["logits-as-probabilities"],
+        "silent",
+    ),
+    "a hard sigmoid, from_logits=True": Wrong(
+        stack(conv, average, dense(1, "hard_sigmoid")),
+        yes_no,
+        binary(from_logits=True),
+        ["softmax-from-logits"],
+        "silent",
+    ),
+    "ReLU as probabilities": Wrong(
+        stack(conv, flatten, dense(CLASSES, "relu")),
+        one_hot,
+        "kl_divergence",
+        ["logits-as-probabilities"],
         "silent",
     ),
     "two faults at once": Wrong(
@@ -583,7 +686,64 @@ WRONG = {
     ),
 }
 
+words = random.integers(1, 50, (SAMPLES, 12))
+words[:, 8:] = 0
+every_second = (np.arange(SAMPLES) % 2).astype("float32")
+
 RIGHT = {
+    "an input without its last axis": Right(
+        stack(dense(1), shape=(1,)), data(number, number), "mse"
+    ),
+    "one channel without its axis": Right(
+        stack(lstm, dense(1), shape=(STEPS, 1)), data(number, x[..., 0]), "mse"
+    ),
+    "unlabelled samples of weight 0": Right(
+        one_logit,
+        tf.data.Dataset.from_tensor_slices(
+            (x, np.where(every_second, yes_no, -1.0), every_second)
+        ).batch(BATCH),
+        binary(from_logits=True),
+    ),
+    "unlabelled steps under a mask": Right(
+        masked_text,
+        np.where(words > 0, words % 2, -1)[..., None].astype("float32"),
+        binary(from_logits=True),
+        words,
+    ),
+    "soft labels of two decimals": Right(
+        stack(conv, average, dense(3)),
+        np.array([[0.33, 0.33, 0.33], [0.5, 0.25, 0.25]] * 12),
+        categorical(from_logits=True),
+    ),
+    "a column of one-hot rows": Right(
+        head, one_hot[..., None], categorical(from_logits=True)
+    ),
+    "a mixture of experts": Right(Experts, index, "sparse_categorical_crossentropy"),
+    "a model of its own, of any length": Right(
+        OwnSteps, step_index, sparse(from_logits=True)
+    ),
+    "the sum of two LSTMs": Right(
+        stack(partial(layers.Bidirectional, layers.LSTM(2), merge_mode="sum")),
+        random.uniform(-1.8, 1.8, (SAMPLES, 2)),
+        "mse",
+    ),
+    "a leaky ReLU": Right(
+        stack(conv, average, dense(CLASSES, layers.ReLU(negative_slope=0.2))),
+        index,
+        sparse(from_logits=True),
+    ),
+    "ReLU logits under a softmax": Right(
+        stack(conv, flatten, dense(CLASSES, "relu")), index, sparse(from_logits=True)
+    ),
+    "labels in bfloat16": Right(one_logit, tf.cast(number, tf.bfloat16), "mse"),
+    "a focal loss with weights": Right(
+        softmax_head,
+        one_hot,
+        losses.CategoricalFocalCrossentropy(alpha=np.array([0.1, 0.2, 0.3, 0.4])),
+    ),
+    "empty rows under a sigmoid": Right(
+        head, several * (index > 0)[:, None], binary(from_logits=True)
+    ),
     "indices": Right(head, index, sparse(from_logits=True)),
     "a column of indices": Right(head, index[:, None], sparse(from_logits=True)),
     "float indices": Right(head, index.astype("float32"), sparse(from_logits=True)),

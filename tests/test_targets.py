@@ -165,7 +165,7 @@ ODD = {
         keras.Sequential([layers.Dense(4)]),
         np.full(8, np.nan),
         sparse,
-        ["not-built", "label-missing"],
+        ["not-built"],
     ),
     "no model": (None, some, sparse, ["not-built"]),
     "a broken model": (broken, some, sparse, ["not-checked"]),
@@ -213,6 +213,125 @@ def test_odd_input_gives_an_entry_not_an_error(case):
     assert all(problem.message and problem.fix for problem in problems)
 
 
+def masking_loss(y_true, y_pred):
+    known = keras.ops.isfinite(y_true)
+    return keras.ops.mean(keras.ops.where(known, y_true - y_pred, 0.0))
+
+
+def u_net():
+    inputs = keras.Input((8, 8, 1))
+    down = layers.Conv2D(4, 2, strides=2)(inputs)
+    up = layers.Conv2DTranspose(4, 2, strides=2)(down)
+    joined = layers.Concatenate()([inputs, up])
+    return keras.Model(inputs, layers.Conv2D(3, 3)(joined))
+
+
+def deep_encoder():
+    inputs = keras.Input((20, 3))
+    encoder = keras.Sequential([layers.LSTM(4), layers.Dense(4)])
+    return keras.Model(inputs, layers.Dense(4)(layers.Dense(8)(encoder(inputs))))
+
+
+def two_branches():
+    inputs = keras.Input((20, 3))
+    joined = layers.Concatenate()([layers.LSTM(4)(inputs), layers.GRU(4)(inputs)])
+    return keras.Model(inputs, layers.Dense(4)(joined))
+
+
+def reshaped():
+    return keras.Sequential(
+        [
+            keras.Input((20, 3)),
+            layers.LSTM(4),
+            layers.Dense(15),
+            layers.Reshape((5, 3)),
+        ]
+    )
+
+
+steps = np.arange(8 * 20).reshape(8, 20) % 4
+# Where code could do damage, the fix is advice.
+ADVICE = {
+    "a U-Net": (u_net, np.zeros((8, 8, 8), int), sparse, "time-length"),
+    "a nested encoder": (deep_encoder, steps, sparse, "per-sequence-output"),
+    "two branches": (two_branches, steps, sparse, "per-sequence-output"),
+    "a reshaped head": (reshaped, np.zeros((8, 5, 4)), "mse", "units"),
+    "labels too short": (
+        lambda: keras.Sequential([keras.Input((20, 3)), layers.Dense(4)]),
+        steps[:, :15],
+        sparse,
+        "time-length",
+    ),
+    "numbers for classes": (
+        classifier,
+        np.arange(8) * 60_000 + 1,
+        sparse,
+        "units",
+    ),
+    "a mask with 255": (
+        lambda: classifier(1),
+        np.array([0, 1, 255, 1]),
+        "binary_crossentropy",
+        "label-range",
+    ),
+    "a gap in every sequence": (
+        lambda: keras.Sequential([keras.Input((20, 3)), layers.Dense(1)]),
+        np.where(np.arange(20) == 3, np.nan, np.zeros((8, 20))),
+        "mse",
+        "label-missing",
+    ),
+    "indices batch by batch": (
+        lambda: classifier(3),
+        tf.data.Dataset.from_tensor_slices(
+            (np.zeros((8, 20, 3)), np.tile([0.0, 1.5], 4))
+        ).batch(8),
+        sparse,
+        "labels-not-whole",
+    ),
+    "one frame for a clip": (
+        lambda: keras.Sequential([keras.Input((4, 6, 6, 1)), layers.Dense(1)]),
+        np.zeros((8, 6, 6, 1)),
+        "mse",
+        "per-step-output",
+    ),
+    "a clip for one frame": (
+        lambda: keras.Sequential([keras.Input((6, 6, 1)), layers.Dense(1)]),
+        np.zeros((8, 4, 6, 6, 1)),
+        "mse",
+        "per-sequence-output",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE.values(), ids=list(ADVICE))
+def test_fix_is_advice_where_code_could_do_damage(case):
+    build, y, loss, code = case
+    problem = check_targets(build(), y, loss)[0]
+    assert problem.code == code
+    assert problem.fix.startswith("#")
+
+
+def test_loss_of_ones_own_may_want_missing_labels():
+    assert codes(classifier(1), np.full(8, np.nan), masking_loss) == ["unknown-loss"]
+
+
+@pytest.mark.parametrize("second", [[np.full(8, np.nan)], [None], []])
+def test_outputs_without_a_loss_need_no_labels(second):
+    loss = [sparse, None]
+    assert check_targets(two_outputs(), [some, *second], loss) == []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Gradients do not exist")
+        model = two_outputs()
+        model.compile("adam", loss)
+        model.fit(np.zeros((8, 20, 3)), [some, *second], verbose=0)
+
+
+def test_outputs_inside_of_outputs_are_not_looked_at():
+    inputs = keras.Input((20, 3))
+    outputs = {"a": [layers.Dense(4)(inputs), inputs], "b": inputs}
+    assert codes(keras.Model(inputs, outputs), some, "mse") == ["not-checked"]
+
+
 # --- The guard ------------------------------------------------------------------------
 
 
@@ -249,7 +368,19 @@ def recurrent():
     )
 
 
-@pytest.mark.parametrize("build", [recurrent, partial(OwnModel, 4)])
+class Regularized(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flatten = layers.Flatten()
+        self.normalize = layers.BatchNormalization()
+        self.head = layers.Dense(4, activity_regularizer="l2")
+        self(np.ones((2, 20, 3), "float32"))
+
+    def call(self, inputs, training=False):
+        return self.head(self.normalize(self.flatten(inputs), training=training))
+
+
+@pytest.mark.parametrize("build", [recurrent, partial(OwnModel, 4), Regularized])
 def test_check_changes_nothing(build):
     model = build()
     model.compile("adam", sparse, metrics=["accuracy"])
@@ -267,6 +398,7 @@ def test_check_changes_nothing(build):
     assert state() == before
     assert all(np.array_equal(a, b) for a, b in zip(values(), weights, strict=True))
     assert np.array_equal(labels, some)
+    assert all(np.isfinite(loss) for loss in model.losses)
 
 
 @pytest.mark.parametrize("samples", [100, 100_000])
