@@ -157,7 +157,7 @@ def _behind_stepwise(case: Case) -> Link | None:
     """Return the recurrent layer whose steps reach the head one by one, if any does."""
     for link in case.head.chain:
         kind = type(link.operation).__name__
-        if kind in RECURRENT:
+        if kind in RECURRENT | {"Bidirectional"}:
             return link if link.operation.return_sequences else None
         if kind not in _STEPWISE or not link.alone:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -48,8 +49,8 @@ class TargetProblem(NamedTuple):
     fix: str
 
     def __str__(self) -> str:
-        fix = "\n".join(f"    {line}" for line in self.fix.splitlines())
-        return f"[{self.code}] {self.message}\n{fix}"
+        message = textwrap.fill(f"[{self.code}] {self.message}", 76)
+        return f"{message}\n{textwrap.indent(self.fix, '    ')}"
 
 
 def check_targets(
@@ -61,7 +62,7 @@ def check_targets(
     ----------
     model : keras.Model
         A Functional, Sequential or subclassed model, with one output or several. A
-        subclassed model must have been called once; its `call` is traced, as `fit` does.
+        subclassed model must have been called once; `fit` and this check trace it.
     y : array, tensor, list or dict of these, tf.data.Dataset or keras.utils.PyDataset
         The labels as `fit` takes them, or a data set of (x, y): its first batch is
         drawn and looked at. Of more than a million values it takes a sample.
@@ -139,9 +140,9 @@ def check_targets(
     >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     >>> for problem in check_targets(model, np.zeros(40, int), loss):
     ...     print(problem)
-    [per-step-output] The output is (batch, time=100, units=4), the labels are \
-(batch=40) of int64, the loss is SparseCategoricalCrossentropy: one label a sample, \
-but an output for each step: 'lstm' has return_sequences=True.
+    [per-step-output] The output is (batch, time=100, units=4), the labels are
+    (batch=40) of int64, the loss is SparseCategoricalCrossentropy: one label a
+    sample, but an output for each step: 'lstm' has return_sequences=True.
         model.get_layer('lstm').return_sequences = False
         model = keras.models.clone_model(model)  # with fresh weights
     """

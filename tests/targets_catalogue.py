@@ -274,6 +274,18 @@ WRONG = {
         ["per-step-output"],
         "silent",
     ),
+    "return_sequences left on, both ways": Wrong(
+        stack(
+            partial(
+                layers.Bidirectional, layers.GRU(4, return_sequences=True), name="both"
+            ),
+            dense(CLASSES),
+        ),
+        index,
+        sparse(from_logits=True),
+        ["per-step-output"],
+        "raises",
+    ),
     "a clip with one label": Wrong(
         stack(
             partial(layers.TimeDistributed, layers.Conv2D(4, 3)),

@@ -1,0 +1,97 @@
+"""The error clinic: every entry has its parts, and every message is compared."""
+
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_notebook
+
+from .notebooks import ROOT, errors, read, tags
+
+PATH = "notebooks/reference/error_clinic.ipynb"
+SILENT = "Runs but wrong"
+cells = read(PATH).cells
+
+
+def entries():
+    """Return the entries by group: a heading and the cells that follow it."""
+    groups, entry = {}, None
+    for cell in cells[1:]:
+        text = cell.source if cell.cell_type == "markdown" else ""
+        if text.startswith("## "):
+            entry = None
+            group = groups.setdefault(text.splitlines()[0][3:], {})
+        elif text.startswith("### "):
+            entry = group.setdefault(text.splitlines()[0][4:], [cell])
+        elif entry is not None:
+            entry.append(cell)
+    return groups
+
+
+GROUPS = entries()
+RAISING = {
+    k: v for group in GROUPS if group != SILENT for k, v in GROUPS[group].items()
+}
+
+
+def code(entry):
+    return [cell for cell in entry if cell.cell_type == "code"]
+
+
+def text(entry):
+    return "\n".join(cell.source for cell in entry if cell.cell_type == "markdown")
+
+
+def test_there_are_as_many_entries_as_the_welcome_page_says():
+    assert len(RAISING) >= 90
+    assert len(GROUPS[SILENT]) > 30
+
+
+@pytest.mark.parametrize("entry", RAISING.values(), ids=list(RAISING))
+def test_entry_has_message_reason_cure_and_link(entry):
+    raising, *cure = code(entry)
+    assert "raises-exception" in tags(raising)
+    assert cure
+    assert not any(map(errors, cure))
+    heading, *reason = entry[0].source.splitlines()
+    (searched,) = re.findall(r"^### (`+) ?(.*?) ?\1(?!`)", heading)
+    assert searched[1] in errors(raising)[0].evalue
+    assert len(" ".join(reason).split()) >= 8
+    assert re.search(r"\]\((\.\.|#)", text(entry))
+
+
+@pytest.mark.parametrize("entry", GROUPS[SILENT].values(), ids=list(GROUPS[SILENT]))
+def test_silent_fault_is_shown_seen_and_cured(entry):
+    assert len(code(entry)) >= 2
+    assert not any(map(errors, code(entry)))
+    assert "To see it" in text(entry)
+
+
+def test_index_lists_every_entry_in_order():
+    index = re.findall(r"^- \[(.*)\]\(#", cells[0].source, re.MULTILINE)
+    assert index == [heading for group in GROUPS.values() for heading in group]
+    assert re.findall(r"^\*\*(.*)\*\*$", cells[0].source, re.MULTILINE) == list(GROUPS)
+
+
+def test_older_wordings_are_listed():
+    with_older = [
+        entry for entry in RAISING.values() if "*Older wording" in text(entry)
+    ]
+    assert len(with_older) >= 30
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_one_changed_character_of_a_message_fails(tmp_path, changed):
+    heading = "`expected min_ndim=3, found ndim=2`"
+    raising, *_ = code(RAISING[heading])
+    kept = nbformat.from_dict([cells[1], raising])
+    if changed:
+        message = kept[1].outputs[0].evalue
+        kept[1].outputs[0].evalue = message.replace("ndim=2", "ndim=1")
+    nbformat.write(new_notebook(cells=kept), tmp_path / "one.ipynb")
+    (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]
+    result = subprocess.run([*command, tmp_path], capture_output=True, cwd=tmp_path)
+    assert result.returncode == int(changed), result.stdout.decode()
