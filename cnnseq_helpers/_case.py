@@ -67,14 +67,14 @@ class Case(NamedTuple):
     def resize(self, units: int, activation: str = "") -> str:
         """Give the head another number of units, and perhaps another activation."""
         layer = self.head.layer
-        if layer is None or units > 100_000:
+        if layer is None or units > 100_000 or not self.is_single(layer):
             return f"# Where the model is built: {units} units in the last layer."
         inner = getattr(layer, "layer", layer)
         name = "filters" if hasattr(inner, "filters") else "units"
         settings: dict[str, object] = {name: units}
         if activation:
             settings["activation"] = f"keras.activations.{activation}"
-        return reset(layer, **settings)
+        return self.reset(layer, **settings)
 
     def retype(self, activation: str) -> str:
         """Give the head another activation."""
@@ -85,25 +85,53 @@ class Case(NamedTuple):
         last: Any = self.head.chain[0].operation if self.head.chain else None
         if kind in ("ReLU", "Softmax") and layer is last and is_layer(layer):
             return self.replace(f"model.get_layer({last.name!r}).input")
-        if layer is None or not hasattr(getattr(layer, "layer", layer), "activation"):
+        inner = getattr(layer, "layer", layer)
+        if not self.is_single(layer) or not hasattr(inner, "activation"):
             return f"# Where the model is built: a last layer with {activation} output."
-        return reset(layer, activation=f"keras.activations.{activation}")
+        return self.reset(layer, activation=f"keras.activations.{activation}")
 
     def follow(self, layer: str) -> str:
         """Put another layer behind the output."""
-        if not self.head.chain:
+        if not self.head.extendable:
             return f"# Where the model is built, behind its last layer: {layer}."
         output = "model.outputs[0]"
         return self.replace(f"{layer}({self._this_output() or output})")
 
     def replace(self, output: str) -> str:
         """Make a model with another tensor as this output."""
+        if not self.head.extendable:
+            return f"# Where the model is built: {output} as its output."
         if not self.outputs:
             return f"model = keras.Model(model.inputs, {output})"
         return (
             f"outputs = {self.outputs}\n{self._this_output()} = {output}\n"
             "model = keras.Model(model.inputs, outputs)"
         )
+
+    def reset(self, layer: Any, **settings: object) -> str:
+        """Build the model anew with other settings of one layer."""
+        inner = ".layer" if hasattr(layer, "layer") else ""
+        place = f"model.get_layer({layer.name!r}){inner}"
+        return self.rebuild([f"{place}.{key} = {v}" for key, v in settings.items()])
+
+    def rebuild(self, lines: list[str]) -> str:
+        """Build the model anew after some settings were changed."""
+        if not self.head.rebuildable:
+            # A clone would thaw frozen layers and forget what others adapted to.
+            return "\n".join(
+                ["# Where the model is built:", *(f"# {k}" for k in lines)]
+            )
+        build = "model = keras.models.clone_model(model)  # with fresh weights"
+        return "\n".join([*lines, build])
+
+    def is_single(self, operation: Any) -> bool:
+        """Tell whether nothing else hangs on an operation and what comes behind it."""
+        for link in self.head.chain:
+            if not link.alone:
+                return False
+            if link.operation is operation:
+                return True
+        return False
 
     def _this_output(self) -> str:
         key = self.head.number if self.outputs.startswith("list") else self.head.name
@@ -113,19 +141,6 @@ class Case(NamedTuple):
 def is_layer(operation: Any) -> bool:
     """Tell a layer, which a model finds by name, from an operation of keras.ops."""
     return isinstance(operation, keras.Layer)
-
-
-def reset(layer: Any, **settings: object) -> str:
-    """Write the code that builds a model anew with other settings of one layer."""
-    inner = ".layer" if hasattr(layer, "layer") else ""
-    place = f"model.get_layer({layer.name!r}){inner}"
-    return rebuilt(f"{place}.{name} = {value}" for name, value in settings.items())
-
-
-def rebuilt(lines: Any) -> str:
-    """Write code that changes settings and then builds the model anew from them."""
-    build = "model = keras.models.clone_model(model)  # with fresh weights"
-    return "\n".join([*lines, build])
 
 
 # --- Shapes and their names -----------------------------------------------------------
@@ -150,9 +165,10 @@ def lost_steps(case: Case) -> Link | None:
     steps = case.axes[: len(lost.input_shape) - 2]
     # An unknown length fits anything: only labels that can't be columns are steps then.
     columns = case.loss.kind != "sparse" and steps == case.axes
-    lengths = (link.input_shape[1:-1] for link in links)
+    lengths = [link.input_shape[1:-1] for link in links]
     fits = any(match(steps, n) for n in lengths if not columns or None not in n)
-    return lost if fits else None
+    frames = case.loss.kind == "sparse" and case.axes in {n[:1] for n in lengths}
+    return lost if fits or frames else None
 
 
 _STEP_NAMES: dict[int, tuple[str, ...]] = {
@@ -166,8 +182,9 @@ _STEP_NAMES: dict[int, tuple[str, ...]] = {
 def axis_names(rank: int, steps: int) -> list[str]:
     """Name the axes of an array with a batch, so many axes of steps, and units."""
     names = ["batch", *_STEP_NAMES.get(steps, [f"step{i}" for i in range(steps)])]
-    names.append("units")
-    return (names + [f"axis{i}" for i in range(len(names), rank)])[:rank]
+    if rank > len(names) + 1:
+        return names + [f"axis{i}" for i in range(len(names), rank)]
+    return [*names, "units"][:rank]
 
 
 def describe(case: Case) -> str:
@@ -190,7 +207,7 @@ def _label_names(case: Case) -> list[str]:
     if len(head) > 2 and labels[2:] == head[1:]:
         return [names[0], "time", *names[1:]]
     if labels[1:] != head[1:] and (lost := lost_steps(case)):
-        steps = len(lost.input_shape) - 2
+        steps = min(len(lost.input_shape) - 2, len(labels) - 1)
     elif len(labels) == 2 and labels[1] in (1, case.units) and case.steps != labels[1:]:
         steps = 0
     return axis_names(len(labels), steps)

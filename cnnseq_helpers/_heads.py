@@ -6,6 +6,7 @@ is traced once, as `fit` would, because nothing else knows what it does.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import keras
@@ -23,7 +24,7 @@ class NotBuiltError(Exception):
 class Link(NamedTuple):
     """One operation on the way from an output back to the input.
 
-    `alone` tells whether it takes a single tensor: no other branch joins in it.
+    `alone` tells whether no other branch joins in it or leaves from it.
     """
 
     operation: Any
@@ -54,6 +55,10 @@ class Head(NamedTuple):
         The layer whose number of units is that of the output.
     masked : bool
         Whether a mask comes with the output, so that the loss leaves steps out.
+    extendable : bool
+        Whether the model is of one of Keras's own classes.
+    rebuildable : bool
+        Whether nothing is lost when it is built anew: no frozen or adapted layers.
     chain : tuple of Link
         From the output back to the input, along the tensors with the most axes.
     """
@@ -66,6 +71,8 @@ class Head(NamedTuple):
     bare: bool
     layer: Any
     masked: bool
+    extendable: bool
+    rebuildable: bool
     chain: tuple[Link, ...]
 
 
@@ -131,27 +138,50 @@ _MOVES_UNITS = set(
 
 
 def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
-    chain = tuple(_chain(output))
+    graph = getattr(model, "_functional", model)
+    chain = tuple(_chain(output, graph))
     operations = [link.operation for link in chain]
     activation, bare, activated_by = _activation(operations)
     # A loss in another precision casts, and Keras loses sight of the logits.
     bare = bare and output.dtype == keras.config.floatx()
     layer, masked = _unit_layer(operations), getattr(output, "_keras_mask", None)
     shape = tuple(output.shape)
-    by, is_masked = activated_by, masked is not None
-    return Head(name, number, shape, activation, by, bare, layer, is_masked, chain)
+    own = type(model).__module__.startswith("keras.")
+    return Head(
+        name=name,
+        number=number,
+        shape=shape,
+        activation=activation,
+        activated_by=activated_by,
+        bare=bare,
+        layer=layer,
+        masked=masked is not None,
+        extendable=own,
+        rebuildable=own and _forgets_nothing(model),
+        chain=chain,
+    )
 
 
-def _chain(output: Any) -> list[Link]:
+def _forgets_nothing(model: Any) -> bool:
+    layers = model._flatten_layers(include_self=False)
+    return all(layer.trainable and not hasattr(layer, "adapt") for layer in layers)
+
+
+def _chain(output: Any, graph: Any) -> list[Link]:
+    nodes = [node for level in graph._nodes_by_depth.values() for node in level]
+    used = Counter(id(x) for node in nodes for x in node.input_tensors)
+    used.update(id(x) for x in graph.outputs)
+    called = Counter(id(node.operation) for node in nodes)
     links: list[Link] = []
     while True:
         operation, node_index, _ = output._keras_history
         inputs = operation._inbound_nodes[node_index].input_tensors
         if not inputs:
             return links
+        single = used[id(output)] <= 1 and called[id(operation)] <= 1
         source = max(inputs, key=lambda x: len(x.shape))
         shapes = tuple(source.shape), tuple(output.shape)
-        links.append(Link(operation, *shapes, len(inputs) == 1))
+        links.append(Link(operation, *shapes, single and len(inputs) == 1))
         output = source
 
 
@@ -175,7 +205,7 @@ def _activation(operations: list[Any]) -> tuple[str, bool, Any]:
             graph = getattr(operation, "_functional", operation)
             if len(graph.outputs) != 1:
                 break
-            inner = [link.operation for link in _chain(graph.outputs[0])]
+            inner = [link.operation for link in _chain(graph.outputs[0], graph)]
             activation, inner_bare, _ = _activation(inner)
             return activation, bare and inner_bare, None
         if kind in ("BatchApply", "TimeDistributed"):
@@ -250,7 +280,9 @@ def _read_traced(model: Any, name: str | int, number: int, output: Any) -> Head:
     elif operation.type == "BiasAdd" or _multiplies_weights(operation):
         activation = "linear"
     shape = tuple(output.shape)
-    return Head(name, number, shape, activation, None, bare, None, False, ())
+    return Head(
+        name, number, shape, activation, None, bare, None, False, False, False, ()
+    )
 
 
 def _multiplies_weights(operation: Any) -> bool:

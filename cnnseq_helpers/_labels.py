@@ -33,10 +33,15 @@ class Source(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """The labels of one output: their shape, and a sample of whole rows."""
+    """The labels of one output: their shape, and a sample of whole rows.
+
+    `counted` is the sample without what has a sample weight of 0; None if that is not
+    known.
+    """
 
     shape: tuple[int, ...]
     sample: np.ndarray
+    counted: np.ndarray | None
     place: str
     dtype: str
 
@@ -68,10 +73,11 @@ _GIVE = "# Give the labels as y, or a data set of pairs (x, y)."
 _PAD = "# Pad them to one length, with a sample weight of 0 where there is no label."
 
 
-def read_labels(given: Any, place: str, source: Source) -> Labels:
+def read_labels(given: Any, place: str, weights: Any, source: Source) -> Labels:
     """Return the shape of the labels of one output and a sample of them.
 
-    `place` is how to write them as code: "y", "y['digit']".
+    `place` is how to write them as code: "y", "y['digit']"; `weights` are the sample
+    weights of this output, or None.
     """
     if type(given).__name__ in ("RaggedTensor", "SparseTensor"):
         raise UnreadableError(f"The labels are a {type(given).__name__}.", _PAD)
@@ -81,8 +87,8 @@ def read_labels(given: Any, place: str, source: Source) -> Labels:
         why = f"The labels do not make one array: {error}"
         raise UnreadableError(why, _PAD) from None
     shape, dtype = array.shape, array.dtype.name
-    if "float" in dtype:
-        array = array.astype("float64")  # bfloat16 is no number to NumPy
+    if array.dtype.kind == "V" and "float" in dtype:
+        array = array.astype("float32")  # bfloat16 is no number to NumPy
     if array.dtype == object:
         array = _unboxed(array, place, source)
     if array.ndim == 0:
@@ -103,7 +109,20 @@ def read_labels(given: Any, place: str, source: Source) -> Labels:
         )
         fix = rewrite(source, place, "np.asarray({y})")
         raise UnreadableError(why, fix, "label-list")
-    return Labels(shape, array[:: -(-array.size // SAMPLE)], place, dtype)
+    every = -(-array.size // SAMPLE)
+    counted = array if weights is None else _weighted(array, np.asarray(weights))
+    counted = None if counted is None else counted[::every]
+    return Labels(shape, array[::every], counted, place, dtype)
+
+
+def _weighted(array: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
+    """Return the labels without those of weight 0, or None if the two do not match."""
+    while weights.ndim and weights.shape != array.shape[: weights.ndim]:
+        if weights.shape[-1] != 1:
+            return None
+        weights = weights[..., 0]
+    counted: np.ndarray = array[weights != 0]
+    return counted
 
 
 def _unboxed(array: np.ndarray, place: str, source: Source) -> np.ndarray:
@@ -135,18 +154,12 @@ def keep_finite(labels: Labels, source: Source) -> str:
         return "# In the pipeline: leave out the samples whose labels are missing."
     if not whole.any():
         return "# Replace what is missing by 0, with a sample weight of 0 there."
+    names = "y" if source.x is None else "(x, y)"
     return (
         f"keep = np.isfinite(np.asarray({place})).reshape(len({place}), -1).all(1)\n"
-        "x, y = keras.tree.map_structure(lambda a: np.asarray(a)[keep], (x, y))"
+        f"{names.strip('()')} = keras.tree.map_structure("
+        f"lambda a: np.asarray(a)[keep], {names})"
     )
-
-
-def weighted(labels: Labels, weights: Any) -> Labels:
-    """Return the labels without those that have a sample weight of 0."""
-    used = np.asarray(weights) != 0
-    if used.shape != labels.sample.shape[: used.ndim]:
-        return labels
-    return labels._replace(sample=labels.sample[used])
 
 
 def is_plain(y: Any) -> bool:
@@ -204,6 +217,7 @@ def rewrite(source: Source, place: str, expression: str) -> str:
     if source.kind == "arrays":
         tuples = place != "y" and isinstance(source.y, tuple)
         return f"y = list(y)\n{place} = {new}" if tuples else f"{place} = {new}"
+    new = new.replace(f"np.asarray({place})", place)
     for name in ("reshape", "swapaxes"):
         new = new.replace(f"np.{name}(", f"keras.ops.{name}(")
     if "np." in new:

@@ -25,6 +25,7 @@ KINDS = {
     "MeanSquaredLogarithmicError": "regression",
     "Huber": "regression",
     "LogCosh": "regression",
+    "Poisson": "regression",
 }
 _CLASSES = {name.lower(): name for name in KINDS}
 

@@ -47,29 +47,48 @@ class Outputs(NamedTuple):
         return "list(model.outputs)"
 
 
-Pairs = list[tuple[Head | None, str, Any]]
+class Pair(NamedTuple):
+    """An output, if it is known, its labels, how to write them, and their weights."""
+
+    head: Head | None
+    place: str
+    labels: Any
+    weights: Any
 
 
-def pair(outputs: Outputs, source: Source, loss: Any) -> Pairs:
-    """Give each output that has a loss its labels, and how to write them."""
+def pair(outputs: Outputs, source: Source, loss: Any) -> list[Pair]:
+    """Give each output that has a loss its labels."""
     y, heads = source.y, outputs.heads
     if len(heads) <= 1 and not isinstance(y, dict):
         head = heads[0] if heads else None
         wrapped = isinstance(y, (list, tuple)) and len(y) == 1 and not is_plain(y)
-        return [(head, "y[0]", y[0]) if wrapped else (head, "y", y)]
+        if wrapped:
+            return [Pair(head, "y[0]", y[0], _part(source.weights, 0))]
+        return [Pair(head, "y", y, source.weights)]
     _check_losses(outputs, loss)
     learned = [h for h in heads if loss is None or outputs.loss_of(h, loss)[0]]
     if isinstance(y, dict):
         if {h.name for h in learned} <= set(y) <= set(outputs.names):
-            return [(h, f"y[{h.name!r}]", y[h.name]) for h in learned]
+            return [_of(source, h, h.name) for h in learned]
     elif isinstance(y, (list, tuple)):
         for some in (heads, learned):
             if len(y) == len(some):
-                numbered = [(h, f"y[{i}]", y[i]) for i, h in enumerate(some)]
-                return [one for one in numbered if one[0] in learned]
+                given = [_of(source, h, i) for i, h in enumerate(some)]
+                return [one for one in given if one.head in learned]
     elif len(learned) == 1:
-        return [(learned[0], "y", y)]
+        return [Pair(learned[0], "y", y, source.weights)]
     raise _unpaired(y, outputs.names)
+
+
+def _of(source: Source, head: Head, key: Any) -> Pair:
+    weights = _part(source.weights, key)
+    return Pair(head, f"y[{key!r}]", source.y[key], weights)
+
+
+def _part(weights: Any, key: Any) -> Any:
+    """Return the weights of one output: its own, or those of all."""
+    several = isinstance(weights, (dict, list, tuple))
+    return weights[key] if several else weights
 
 
 def _check_losses(outputs: Outputs, loss: Any) -> None:

@@ -1,15 +1,15 @@
 """The rules of `check_targets` that hold the shapes of output and labels together.
 
 Each returns None, or what is wrong. They come in order: the first that recognises a
-mismatch speaks. Code is offered as a fix only where the model is simple enough that it
-can't do damage; else a comment says what to do.
+mismatch speaks. Code is offered as a fix only where nothing else of the model depends
+on what it changes; else a comment says what to do.
 """
 
 from __future__ import annotations
 
 import math
 
-from ._case import Case, Found, axis_names, is_layer, lost_steps, match, rebuilt
+from ._case import Case, Found, axis_names, is_layer, lost_steps, match
 from ._heads import RECURRENT, Link, Shape
 from ._labels import are_in, are_rows, are_whole, are_yes_or_no, hold_several
 from ._value_rules import several_hot
@@ -104,7 +104,7 @@ def _two_columns(case: Case) -> Found | None:
         "two columns say the same thing twice, but there is one unit. The second "
         "column alone, 1 for the second class, is what one unit learns."
     )
-    return Found("one-unit-two-columns", why, case.relabel("{y}[..., 1:]"))
+    return Found("one-unit-two-columns", why, case.relabel("np.asarray({y})[..., 1:]"))
 
 
 def _units(case: Case) -> Found | None:
@@ -141,7 +141,8 @@ def _per_step_output(case: Case) -> Found | None:
         fix = case.follow(f"keras.layers.GlobalAveragePooling{ranks}D()")
     if recurrent is not None:
         cause = f"{recurrent.operation.name!r} has return_sequences=True"
-        fix = _with_sequences(recurrent, False)
+        if case.is_single(recurrent.operation):
+            fix = _with_sequences(case, recurrent, False)
     why = f"one label a sample, but an output for each step: {cause}."
     return Found("per-step-output", why, fix)
 
@@ -159,17 +160,18 @@ def _behind_stepwise(case: Case) -> Link | None:
         kind = type(link.operation).__name__
         if kind in RECURRENT | {"Bidirectional"}:
             return link if link.operation.return_sequences else None
-        if kind not in _STEPWISE or not link.alone:
+        if kind not in _STEPWISE:
             return None
     return None
 
 
-def _with_sequences(link: Link, every_step: bool) -> str:
+def _with_sequences(case: Case, link: Link, every_step: bool) -> str:
     name = f"model.get_layer({link.operation.name!r})"
     parts = [""]
     if type(link.operation).__name__ == "Bidirectional":
         parts = [".forward_layer", ".backward_layer"]
-    return rebuilt(f"{name}{part}.return_sequences = {every_step}" for part in parts)
+    lines = [f"{name}{part}.return_sequences = {every_step}" for part in parts]
+    return case.rebuild(lines)
 
 
 def _per_sequence_output(case: Case) -> Found | None:
@@ -181,6 +183,8 @@ def _per_sequence_output(case: Case) -> Found | None:
     lost = lost_steps(case)
     if case.steps or not case.axes or (lost is None and case.head.chain):
         return None
+    if math.prod(size or 0 for size in case.axes) == case.units != 1:
+        return None  # a picture against as many units as pixels
     rest = case.axes[len(lost.input_shape) - 2 :] if lost else case.axes[1:]
     columns = not rest and case.loss.kind != "sparse"
     one_hot = case.loss.kind == "one-hot" and are_rows(case.labels)
@@ -191,29 +195,29 @@ def _per_sequence_output(case: Case) -> Found | None:
     return Found("per-sequence-output", why, _keep_steps(case, lost))
 
 
+_JOINS = {"Flatten"} | {
+    f"Global{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)
+}
+
+
 def _keep_steps(case: Case, lost: Link | None) -> str:
     """Write the code that keeps the steps which an operation joins."""
-    behind = []
-    for link in case.head.chain:
-        if link is lost or not link.alone:
-            break
-        behind.append(link.operation)
-    joins = case.head.chain[len(behind)] if len(behind) < len(case.head.chain) else None
-    if joins is lost is not None:
-        kind = type(lost.operation).__name__
-        if kind in RECURRENT | {"Bidirectional"} and lost.alone:
-            return _with_sequences(lost, True)
-        # Where only the head follows, nothing else is lost with what it replaces.
-        if is_layer(lost.operation) and behind == [case.head.layer] and lost.alone:
-            activation = case.head.activation
-            kept = activation in ("sigmoid", "softmax")
-            extra = f", activation={activation!r}" if kept else ""
+    if lost is not None and case.is_single(lost.operation):
+        kind, activation = type(lost.operation).__name__, case.head.activation
+        if kind in RECURRENT | {"Bidirectional"}:
+            return _with_sequences(case, lost, True)
+        # Where only the head follows a pooling, the new head replaces nothing else.
+        behind = [link.operation for link in case.head.chain[:2]]
+        written = activation in ("linear", "relu", "sigmoid", "softmax", "tanh")
+        written = written and len(case.axes) >= len(lost.input_shape) - 2
+        if kind in _JOINS and behind == [case.head.layer, lost.operation] and written:
+            extra = "" if activation == "linear" else f", activation={activation!r}"
             name = f"{case.head.layer.name}_per_step"
             head = f"keras.layers.Dense({case.units}{extra}, name={name!r})"
             return case.replace(
                 f"{head}(model.get_layer({lost.operation.name!r}).input)"
             )
-    return _BUILD.format("return_sequences=True, no pooling and no Flatten")
+    return _BUILD.format("an output for each step, without what joins them")
 
 
 def _length(case: Case) -> Found | None:
@@ -239,15 +243,15 @@ def _length(case: Case) -> Found | None:
         "# Keep the steps, or choose the labels that belong to the steps that are left."
     )
     if plain and all(_is_padded(link) for link in changing):
-        fix = rebuilt(line for link in changing for line in _keep_length(link, ranks))
+        fix = case.rebuild([k for link in changing for k in _keep_length(link, ranks)])
     return Found("time-length", why, fix)
 
 
 def _is_padded(link: Link) -> bool:
     paddings = ("valid", "same", "causal")
-    return is_layer(link.operation) and (
-        hasattr(link.operation, "strides") and link.operation.padding in paddings
-    )
+    layer = link.operation
+    plain = is_layer(layer) and "Transpose" not in type(layer).__name__
+    return plain and hasattr(layer, "strides") and layer.padding in paddings
 
 
 def _keep_length(link: Link, ranks: int) -> list[str]:

@@ -15,7 +15,6 @@ from ._labels import (
     are_yes_or_no,
     hold_several,
     keep_finite,
-    weighted,
 )
 
 
@@ -23,6 +22,7 @@ def one_unit(case: Case) -> Found | None:
     """Recognise a single unit where classes compete: softmax over it is always 1."""
     softmax = case.head.activation == "softmax"
     compared = case.loss.kind in ("sparse", "one-hot")
+    compared = compared and case.loss.name != "KLDivergence"
     if case.units != 1 or not (softmax or compared):
         return None
     if case.loss.kind in ("regression", "hinge"):
@@ -32,6 +32,10 @@ def one_unit(case: Case) -> Found | None:
         "one unit is one class, and softmax over it is always 1. Two classes need one "
         "logit and a binary loss, more classes a unit each."
     )
+    if not are_whole(case.labels):
+        return Found("one-unit", why, _as_regression(case))
+    if case.axes and (case.axes[-1] or 1) > 2 and len(case.axes) == len(case.wanted):
+        return Found("one-unit", why, case.resize(int(case.axes[-1] or 1)))
     if case.loss.kind == "sparse" and not are_in(case.labels, 0, 1):
         return Found("one-unit", why, _as_classes(case))
     return Found("one-unit", why, _as_binary(case))
@@ -75,10 +79,10 @@ def missing(case: Case) -> Found | None:
 def value_mismatch(case: Case) -> Found | None:
     """Return which values labels of the right shape should not have, or None."""
     labels = case.labels
-    if case.head.masked:
-        return None  # what a mask leaves out may have any value
-    if not isinstance(case.source.weights, (dict, list, tuple, type(None))):
-        labels = weighted(labels, case.source.weights)
+    if case.loss.kind != "sparse":  # which looks up what it will not count, too
+        if case.head.masked or labels.counted is None:
+            return None
+        labels = labels._replace(sample=labels.counted)
     if labels.sample.ndim > len(case.head.shape):
         labels = labels._replace(sample=labels.sample[..., 0])
     if not labels.sample.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -77,7 +78,8 @@ def check_targets(
     list of TargetProblem
         Empty when all fits. Mend the first, compile again and check again: one fault
         often causes the next. What could not be checked is a problem too. A fix that
-        changes the model builds it anew, without the weights of a trained one.
+        changes the settings of layers does so in the model that was handed over, and
+        builds a new one from it, with fresh weights.
 
     See Also
     --------
@@ -126,8 +128,9 @@ def check_targets(
     ==========================  ============================================  ==========
 
     "varies": some cases raise, others warn or train in silence. Labels that a mask or a
-    sample weight of 0 leaves out may have any value. What is not seen: labels in the
-    wrong order, and mistakes inside a loss of one's own.
+    sample weight of 0 leaves out may have any value, but for class indices, which are
+    looked up all the same. What is not seen: labels in the wrong order, and mistakes
+    inside a loss of one's own.
 
     Examples
     --------
@@ -230,12 +233,12 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
         fix = "# Compile the model first, or check_targets(model, y, loss)."
         yield TargetProblem("no-loss", message, fix)
     read = []
-    for head, place, given in pair(outputs, source, loss):
+    for head, place, given, weights in pair(outputs, source, loss):
         try:
-            read.append((head, read_labels(given, place, source)))
+            read.append((head, read_labels(given, place, weights, source)))
         except UnreadableError as error:
             yield TargetProblem(error.code, str(error), error.fix)
-    if problem := _counts([labels for _, labels in read], source):
+    if problem := _counts(read, source):
         yield problem  # what follows would be read off the wrong rows
         return
     for head, labels in read:
@@ -254,31 +257,29 @@ def _has_no_batch(model: Any, source: Source) -> bool:
     )
 
 
-# --- One output with its labels and its loss ------------------------------------------
-
-
-def _counts(read: list[Labels], source: Source) -> TargetProblem | None:
+def _counts(
+    read: list[tuple[Head | None, Labels]], source: Source
+) -> TargetProblem | None:
     """Compare how many samples there are of everything."""
-    ours, inputs = {labels.shape[0] for labels in read}, count_rows(source.x)
+    ours, inputs = {labels.shape[0] for _, labels in read}, count_rows(source.x)
     if len(ours | inputs) < 2:
         return None
-    given = ", ".join(f"{labels.place} {labels.shape}" for labels in read)
+    given = ", ".join(f"{labels.place} {labels.shape}" for _, labels in read)
     count = f"x has {', '.join(map(str, sorted(inputs)))}; " if inputs else ""
     message = (
         f"The numbers of samples differ: {count}the labels are {given}. Labels must "
         "belong to their samples, one by one."
     )
-    fewest = min(ours | inputs)
-    fix = (
-        "# Find out which samples have no label. If only the end is missing:\n"
-        f"x, y = keras.tree.map_structure(lambda a: a[:{fewest}], (x, y))"
-    )
-    if source.kind != "arrays":
-        fix = "# Find out where the pipeline loses or repeats samples."
-    elif len(read) == len(inputs) == 1 and fewest and max(ours) % min(inputs) == 0:
-        axes = (min(inputs), -1, *read[0].shape[1:])
-        fix = f"y = np.reshape(y, {axes})"
+    fix = "# Find out which samples have no label, or which labels no sample."
+    if len(read) == len(inputs) == 1 and source.kind == "arrays":
+        (head, labels), (rows,) = read[0], inputs
+        steps = head.shape[1:-1] if head is not None else ()
+        if steps and labels.shape[0] == rows * math.prod(size or 0 for size in steps):
+            fix = f"y = np.reshape(y, {(rows, *steps, *labels.shape[1:])})"
     return TargetProblem("batch-size", message, fix)
+
+
+# --- One output with its labels and its loss ------------------------------------------
 
 
 def _hold_together(

@@ -29,6 +29,8 @@ step_index = random.integers(0, CLASSES, size=(SAMPLES, STEPS))
 step_yes_no = (step_index > 1).astype("float32")
 step_number = random.normal(size=(SAMPLES, STEPS))
 pixel = random.integers(0, 3, size=(SAMPLES, 6, 6))
+words = random.integers(1, 50, (SAMPLES, 12))
+words[:, 8:] = 0
 with_missing = np.where(np.arange(SAMPLES) == 5, np.nan, number)
 
 
@@ -131,6 +133,19 @@ class OwnSteps(keras.Model):
 
     def call(self, inputs):
         return self.head(self.lstm(inputs))
+
+
+def both_lengths():
+    inputs = keras.Input((STEPS, CHANNELS))
+    hidden = layers.LSTM(4, return_sequences=True)(inputs)
+    which = layers.Dense(CLASSES, name="which")(hidden)
+    return keras.Model(inputs, [which, layers.Dense(1, name="much")(hidden)])
+
+
+def masked_classes():
+    embedding = layers.Embedding(50, 8, mask_zero=True)
+    steps = layers.LSTM(6, return_sequences=True)
+    return keras.Sequential([keras.Input((12,)), embedding, steps, dense(CLASSES)()])
 
 
 def masked_text():
@@ -403,9 +418,6 @@ WRONG = {
         "silent",
     ),
     # --- the number of samples
-    "one label missing": Wrong(
-        head, index[:-1], sparse(from_logits=True), ["batch-size"], "raises"
-    ),
     "steps and samples in one axis": Wrong(
         steps_out,
         step_index.reshape(-1),
@@ -679,6 +691,35 @@ WRONG = {
         ["per-step-output"],
         "raises",
     ),
+    "one LSTM, a label a sequence and one a step": Wrong(
+        both_lengths,
+        [index, step_number],
+        [sparse(from_logits=True), "mse"],
+        ["per-step-output"],
+        "raises",
+    ),
+    "numbers for classes, one unit": Wrong(
+        one_logit, 50 * np.abs(number), sparse(from_logits=True), ["one-unit"], "raises"
+    ),
+    "one-hot rows, one unit": Wrong(
+        one_logit, one_hot, categorical(from_logits=True), ["one-unit"], "raises"
+    ),
+    "classes from 1 under a mask": Wrong(
+        masked_classes,
+        words % CLASSES + 1,
+        sparse(from_logits=True),
+        ["labels-from-one"],
+        "raises",
+        words,
+    ),
+    "frames as long rows": Wrong(
+        stack(flatten, partial(layers.Dense, 8), dense(36, "sigmoid"), shape=(6, 6, 1)),
+        random.uniform(size=pictures.shape),
+        "binary_crossentropy",
+        ["label-axes"],
+        "raises",
+        pictures,
+    ),
     "labels for a third output": Wrong(
         partial(two_outputs, dict),
         {"which": index, "much": number, "when": number},
@@ -698,8 +739,6 @@ WRONG = {
     ),
 }
 
-words = random.integers(1, 50, (SAMPLES, 12))
-words[:, 8:] = 0
 every_second = (np.arange(SAMPLES) % 2).astype("float32")
 
 RIGHT = {
@@ -716,6 +755,14 @@ RIGHT = {
         ).batch(BATCH),
         binary(from_logits=True),
     ),
+    "unlabelled samples, weights in a column": Right(
+        one_logit,
+        tf.data.Dataset.from_tensor_slices(
+            (x, np.where(every_second, yes_no, -1.0), every_second[:, None])
+        ).batch(BATCH),
+        binary(from_logits=True),
+    ),
+    "counts": Right(stack(conv, flatten, dense(1, "softplus")), index, "poisson"),
     "unlabelled steps under a mask": Right(
         masked_text,
         np.where(words > 0, words % 2, -1)[..., None].astype("float32"),

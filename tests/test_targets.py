@@ -249,6 +249,59 @@ def reshaped():
     )
 
 
+def adapted():
+    normalization = layers.Normalization()
+    normalization.adapt(np.ones((4, 20, 3)))
+    return keras.Sequential(
+        [
+            keras.Input((20, 3)),
+            normalization,
+            layers.LSTM(4, return_sequences=True),
+            layers.Dense(4),
+        ]
+    )
+
+
+def frozen():
+    model = classifier(3)
+    model.get_layer("conv").trainable = False
+    return model
+
+
+def own_class():
+    class Own(keras.Model):
+        pass
+
+    inputs = keras.Input((20, 3))
+    return Own(inputs, layers.Dense(4)(inputs))
+
+
+def encoder_and_head():
+    encoder = keras.Sequential([keras.Input((20, 3)), layers.LSTM(4)])
+    return keras.Sequential([keras.Input((20, 3)), encoder, layers.Dense(4)])
+
+
+def autoencoder():
+    return keras.Sequential(
+        [
+            keras.Input((15, 15, 1)),
+            layers.Conv2D(4, 3, strides=2, padding="same"),
+            layers.Conv2DTranspose(1, 3, strides=2, padding="same"),
+        ]
+    )
+
+
+def conv_lstm():
+    return keras.Sequential(
+        [
+            keras.Input((5, 6, 6, 1)),
+            layers.ConvLSTM2D(2, 3),
+            layers.Flatten(),
+            layers.Dense(4),
+        ]
+    )
+
+
 steps = np.arange(8 * 20).reshape(8, 20) % 4
 # Where code could do damage, the fix is advice.
 ADVICE = {
@@ -256,6 +309,12 @@ ADVICE = {
     "a nested encoder": (deep_encoder, steps, sparse, "per-sequence-output"),
     "two branches": (two_branches, steps, sparse, "per-sequence-output"),
     "a reshaped head": (reshaped, np.zeros((8, 5, 4)), "mse", "units"),
+    "an adapted layer": (adapted, some, sparse, "per-step-output"),
+    "a frozen layer": (frozen, some, sparse, "units"),
+    "a class of one's own": (own_class, some, sparse, "per-step-output"),
+    "an encoder and a head": (encoder_and_head, steps, sparse, "per-sequence-output"),
+    "an autoencoder": (autoencoder, np.zeros((8, 15, 15, 1)), "mse", "time-length"),
+    "a label a frame": (conv_lstm, steps[:, :5], sparse, "per-sequence-output"),
     "labels too short": (
         lambda: keras.Sequential([keras.Input((20, 3)), layers.Dense(4)]),
         steps[:, :15],
@@ -308,6 +367,15 @@ def test_fix_is_advice_where_code_could_do_damage(case):
     build, y, loss, code = case
     problem = check_targets(build(), y, loss)[0]
     assert problem.code == code
+    assert problem.fix.startswith("#")
+
+
+@pytest.mark.parametrize("count", [7, 9, 16])
+def test_other_numbers_of_labels_are_never_paired_by_a_fix(count):
+    (problem,) = check_targets(
+        classifier(), np.arange(count) % 4, sparse, x=np.zeros((8, 20, 3))
+    )
+    assert problem.code == "batch-size"
     assert problem.fix.startswith("#")
 
 
