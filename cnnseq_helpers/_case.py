@@ -191,9 +191,10 @@ def describe(case: Case) -> str:
     """Write both shapes with their axis names."""
     head, labels = case.head.shape, case.labels.shape
     output = name_axes(head, axis_names(len(head), len(case.steps)))
+    names = ["columns" if name == "units" else name for name in _label_names(case)]
     which = f"Output {case.head.name!r}" if case.outputs else "The output"
     return (
-        f"{which} is {output}, the labels are {name_axes(labels, _label_names(case))} "
+        f"{which} is {output}, the labels are {name_axes(labels, names)} "
         f"of {case.labels.dtype}, the loss is {case.loss.name}"
     )
 
