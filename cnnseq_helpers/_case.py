@@ -70,6 +70,8 @@ class Case(NamedTuple):
         if layer is None or units > 100_000 or not self.is_single(layer):
             return f"# Where the model is built: {units} units in the last layer."
         inner = getattr(layer, "layer", layer)
+        if type(inner).__name__ in RECURRENT:
+            return self.follow(f"keras.layers.Dense({units})")
         name = "filters" if hasattr(inner, "filters") else "units"
         settings: dict[str, object] = {name: units}
         if activation:
@@ -83,7 +85,8 @@ class Case(NamedTuple):
         if kind in RECURRENT:
             return self.follow(f"keras.layers.Dense({self.units})")
         last: Any = self.head.chain[0].operation if self.head.chain else None
-        if kind in ("ReLU", "Softmax") and layer is last and is_layer(layer):
+        alone = layer is last and self.is_single(layer)
+        if kind in ("ReLU", "Softmax") and alone and is_layer(layer):
             return self.replace(f"model.get_layer({last.name!r}).input")
         inner = getattr(layer, "layer", layer)
         if not self.is_single(layer) or not hasattr(inner, "activation"):
@@ -117,7 +120,7 @@ class Case(NamedTuple):
     def rebuild(self, lines: list[str]) -> str:
         """Build the model anew after some settings were changed."""
         if not self.head.rebuildable:
-            # A clone would thaw frozen layers and forget what others adapted to.
+            # A clone would thaw frozen layers, forget what others adapted to, or fail.
             return "\n".join(
                 ["# Where the model is built:", *(f"# {k}" for k in lines)]
             )
@@ -125,9 +128,12 @@ class Case(NamedTuple):
         return "\n".join([*lines, build])
 
     def is_single(self, operation: Any) -> bool:
-        """Tell whether nothing else hangs on an operation and what comes behind it."""
+        """Tell whether nothing else hangs on an operation and what comes behind it.
+
+        A Reshape behind it does, on the sizes.
+        """
         for link in self.head.chain:
-            if not link.alone:
+            if not link.alone or type(link.operation).__name__ == "Reshape":
                 return False
             if link.operation is operation:
                 return True

@@ -56,9 +56,10 @@ class Head(NamedTuple):
     masked : bool
         Whether a mask comes with the output, so that the loss leaves steps out.
     extendable : bool
-        Whether the model is of one of Keras's own classes.
+        Whether the model is of one of Keras's own classes, its inputs no dictionary.
     rebuildable : bool
-        Whether nothing is lost when it is built anew: no frozen or adapted layers.
+        Whether nothing but weights is lost when it is built anew: all layers are
+        Keras's or this package's, none is frozen, adapted or a Lambda.
     chain : tuple of Link
         From the output back to the input, along the tensors with the most axes.
     """
@@ -147,6 +148,7 @@ def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
     layer, masked = _unit_layer(operations), getattr(output, "_keras_mask", None)
     shape = tuple(output.shape)
     own = type(model).__module__.startswith("keras.")
+    own = own and not isinstance(graph._inputs_struct, dict)
     return Head(
         name=name,
         number=number,
@@ -163,8 +165,13 @@ def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
 
 
 def _forgets_nothing(model: Any) -> bool:
-    layers = model._flatten_layers(include_self=False)
-    return all(layer.trainable and not hasattr(layer, "adapt") for layer in layers)
+    return all(
+        layer.trainable
+        and not hasattr(layer, "adapt")
+        and type(layer).__module__.split(".")[0] in ("keras", __package__)
+        and type(layer).__name__ != "Lambda"
+        for layer in model._flatten_layers(include_self=False)
+    )
 
 
 def _chain(output: Any, graph: Any) -> list[Link]:
@@ -228,6 +235,7 @@ def _activation_of(operation: Any, kind: str) -> str:
     if kind in _ACTIVATIONS - {"Activation"}:
         plain = getattr(operation, "axis", -1) == -1
         plain = plain and not getattr(operation, "negative_slope", 0)
+        plain = plain and getattr(operation, "max_value", None) is None
         return kind.lower() if plain else "unknown"
     # The second output of a recurrent layer, its cell state, knows no bounds.
     if kind not in _WITH_ACTIVATION or getattr(operation, "return_state", False):

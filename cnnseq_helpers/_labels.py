@@ -152,13 +152,11 @@ def keep_finite(labels: Labels, source: Source) -> str:
     whole = finite.reshape(len(finite), -1).all(axis=1)
     if source.kind != "arrays":
         return "# In the pipeline: leave out the samples whose labels are missing."
-    if not whole.any():
+    if source.x is None or whole.mean() < 0.9:
         return "# Replace what is missing by 0, with a sample weight of 0 there."
-    names = "y" if source.x is None else "(x, y)"
     return (
         f"keep = np.isfinite(np.asarray({place})).reshape(len({place}), -1).all(1)\n"
-        f"{names.strip('()')} = keras.tree.map_structure("
-        f"lambda a: np.asarray(a)[keep], {names})"
+        "x, y = keras.tree.map_structure(lambda a: np.asarray(a)[keep], (x, y))"
     )
 
 

@@ -43,7 +43,7 @@ class Loss(NamedTuple):
 
     @property
     def from_logits(self) -> bool | None:
-        """Whether it wants logits; None for a loss that has no such choice."""
+        """Whether it wants logits, or else probabilities; None for any other loss."""
         if not self.name.endswith("Crossentropy"):
             return False if self.name == "KLDivergence" else None
         return bool(self.options.get("from_logits", False))
@@ -51,7 +51,8 @@ class Loss(NamedTuple):
     def but(self, name: str = "", **changes: Any) -> str:
         """Write the loss as code, with another class or other settings."""
         name = name or self.name
-        options = dict(self.options) if name == self.name else {}
+        kept = self.options if name == self.name else {"reduction"} & set(self.options)
+        options = {key: self.options[key] for key in kept}
         if name.endswith("Crossentropy"):
             options["from_logits"] = self.from_logits or False
         options |= changes

@@ -87,8 +87,14 @@ def _of(source: Source, head: Head, key: Any) -> Pair:
 
 def _part(weights: Any, key: Any) -> Any:
     """Return the weights of one output: its own, or those of all."""
-    several = isinstance(weights, (dict, list, tuple))
-    return weights[key] if several else weights
+    if not isinstance(weights, (dict, list, tuple)):
+        return weights
+    try:
+        return weights[key]
+    except (IndexError, KeyError, TypeError):
+        why = "The sample weights do not have the structure of the labels."
+        fix = "# Give weights for each output, as for the labels."
+        raise UnreadableError(why, fix, "outputs") from None
 
 
 def _check_losses(outputs: Outputs, loss: Any) -> None:

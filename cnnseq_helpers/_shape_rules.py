@@ -235,6 +235,7 @@ def _length(case: Case) -> Found | None:
         return Found("time-length", why, "# Make the labels as long as the output.")
     changing = [k for k in same_rank if k.input_shape[1:-1] != k.output_shape[1:-1]]
     plain = all(link.alone for link in chain)
+    fixed = any(type(link.operation).__name__ == "Reshape" for link in chain)
     names = ", ".join(repr(link.operation.name) for link in changing)
     cause = f": {names}" if plain else ""
     what = "time axis changes" if ranks == 1 else "picture changes its size"
@@ -242,7 +243,7 @@ def _length(case: Case) -> Found | None:
     fix = (
         "# Keep the steps, or choose the labels that belong to the steps that are left."
     )
-    if plain and all(_is_padded(link) for link in changing):
+    if plain and not fixed and all(_is_padded(link) for link in changing):
         fix = case.rebuild([k for link in changing for k in _keep_length(link, ranks)])
     return Found("time-length", why, fix)
 

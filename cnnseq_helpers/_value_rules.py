@@ -20,7 +20,7 @@ from ._labels import (
 
 def one_unit(case: Case) -> Found | None:
     """Recognise a single unit where classes compete: softmax over it is always 1."""
-    softmax = case.head.activation == "softmax"
+    softmax = case.head.activation == "softmax" and _is_over_one(case)
     compared = case.loss.kind in ("sparse", "one-hot")
     compared = compared and case.loss.name != "KLDivergence"
     if case.units != 1 or not (softmax or compared):
@@ -39,6 +39,14 @@ def one_unit(case: Case) -> Found | None:
     if case.loss.kind == "sparse" and not are_in(case.labels, 0, 1):
         return Found("one-unit", why, _as_classes(case))
     return Found("one-unit", why, _as_binary(case))
+
+
+def _is_over_one(case: Case) -> bool:
+    """Tell whether the activation itself sees a single unit: it may be cut later."""
+    for link in case.head.chain:
+        if link.operation is case.head.activated_by:
+            return link.output_shape[-1] == 1
+    return case.head.bare
 
 
 def several_hot(case: Case) -> Found:
@@ -101,11 +109,15 @@ def _class_indices(case: Case) -> Found | None:
     if units is None or (ignored is None and are_in(labels, 0, units - 1)):
         return None
     values = np.unique(labels.sample)
-    values = values[values != ignored]
+    values = values[values != ignored] if ignored is not None else values
     outside = values[(values < 0) | (values >= units)]
     if not len(outside):
         return None
     low, high = int(values[0]), int(values[-1])
+    if ignored is not None:
+        why = f"besides {ignored}, there are labels from {low} to {high}."
+        fix = f"# Number the classes from 0 to {units - 1}, and leave {ignored} be."
+        return Found("label-range", why, fix)
     why = f"{units} units mean classes 0 to {units - 1}, and these go {low} to {high}."
     if low == 1 and high == units:
         return Found("labels-from-one", why, case.relabel("{y} - 1"))
@@ -159,7 +171,9 @@ def _rows(case: Case) -> Found | None:
         return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
     fix = _as_regression(case)
     if labels.sample.min() >= 0 and labels.sample.sum(axis=-1).min() > 0:
-        fix = case.relabel("{y} / np.sum({y}, axis=-1, keepdims=True)")
+        fix = case.relabel(
+            "np.asarray({y}) / np.sum(np.asarray({y}), -1, keepdims=True)"
+        )
     return Found("labels-not-probabilities", why, fix)
 
 
@@ -245,12 +259,13 @@ def activation_mismatch(case: Case) -> Found | None:
         return None
     if loss.from_logits:
         return _from_logits(case)
-    if activation in _PROBABILITIES:
+    normalized = activation in ("exponential", "softplus") and loss.kind != "binary"
+    if activation in _PROBABILITIES or normalized:
         return None
     what = "no activation" if activation == "linear" else f"the activation {activation}"
     why = (
-        f"the head has {what}, so these are no probabilities. This loss takes them for "
-        "some and clips them to the range from 0 to 1, silently."
+        f"the head has {what}, so these are no probabilities, but this loss takes them "
+        "for some, silently."
     )
     if loss.name == "KLDivergence":
         return Found("logits-as-probabilities", why, case.retype("softmax"))

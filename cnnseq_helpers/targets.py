@@ -106,11 +106,11 @@ def check_targets(
     one-hot-for-sparse-loss     one-hot rows, but class indices wanted        raises
     several-hot                 several labels at once under a softmax        varies
     one-unit                    classes compete, but there is one unit        varies
-    one-unit-two-columns        two columns for one yes or no                 raises
+    one-unit-two-columns        two columns for one yes or no                 varies
     two-units-one-column        one column for two yes or no                  raises
     per-step-output             one label a sequence, an output each step     varies
     per-sequence-output         a label each step, one output a sequence      varies
-    time-length                 steps (or pixels) lost on the way             raises
+    time-length                 steps (or pixels) lost on the way             varies
     label-axes                  the right values in other axes                varies
     label-shape                 any other shape                               varies
     labels-from-one             classes counted from 1                        varies
@@ -128,9 +128,9 @@ def check_targets(
     ==========================  ============================================  ==========
 
     "varies": some cases raise, others warn or train in silence. Labels that a mask or a
-    sample weight of 0 leaves out may have any value, but for class indices, which are
-    looked up all the same. What is not seen: labels in the wrong order, and mistakes
-    inside a loss of one's own.
+    sample weight of 0 leaves out may have any value but NaN; class indices are checked
+    all the same, since the loss looks them up. What is not seen: labels in the wrong
+    order, and mistakes inside a loss of one's own.
 
     Examples
     --------

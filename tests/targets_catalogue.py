@@ -135,6 +135,12 @@ class OwnSteps(keras.Model):
         return self.head(self.lstm(inputs))
 
 
+def second_of_two():
+    inputs = keras.Input((STEPS, CHANNELS))
+    hidden = layers.GlobalAveragePooling1D()(layers.Conv1D(8, 5)(inputs))
+    return keras.Model(inputs, layers.Dense(2, activation="softmax")(hidden)[:, 1:])
+
+
 def both_lengths():
     inputs = keras.Input((STEPS, CHANNELS))
     hidden = layers.LSTM(4, return_sequences=True)(inputs)
@@ -237,6 +243,9 @@ WRONG = {
         "binary_crossentropy",
         ["one-unit-two-columns"],
         "raises",
+    ),
+    "two columns, one unit, squared error": Wrong(
+        one_logit, np.eye(2)[index % 2], "mse", ["one-unit-two-columns"], "silent"
     ),
     "one column, two sigmoids": Wrong(
         stack(conv, average, dense(2, "sigmoid")),
@@ -383,6 +392,16 @@ WRONG = {
         sparse(from_logits=True),
         ["time-length"],
         "raises",
+    ),
+    "one step left, squared error": Wrong(
+        stack(same, partial(layers.MaxPooling1D, STEPS, name="max_pool"), dense(1)),
+        step_number[..., None],
+        "mse",
+        ["time-length"],
+        "silent",
+    ),
+    "too few units in an LSTM as head": Wrong(
+        stack(partial(layers.LSTM, 2, name="lstm")), numbers, "mse", ["units"], "raises"
     ),
     "a shrunken picture": Wrong(
         stack(partial(layers.Conv2D, 4, 3, name="conv"), per_pixel, shape=(6, 6, 1)),
@@ -761,6 +780,14 @@ RIGHT = {
             (x, np.where(every_second, yes_no, -1.0), every_second[:, None])
         ).batch(BATCH),
         binary(from_logits=True),
+    ),
+    "one of two softmax units": Right(
+        second_of_two, yes_no[:, None], "binary_crossentropy"
+    ),
+    "exponentials": Right(
+        stack(conv, average, dense(CLASSES, "exponential")),
+        one_hot,
+        "categorical_crossentropy",
     ),
     "counts": Right(stack(conv, flatten, dense(1, "softplus")), index, "poisson"),
     "unlabelled steps under a mask": Right(

@@ -268,6 +268,19 @@ def frozen():
     return model
 
 
+def with_lambda():
+    return keras.Sequential(
+        [keras.Input((20, 3)), layers.LSTM(4), layers.Lambda(abs), layers.Dense(3)]
+    )
+
+
+def shared_activation():
+    inputs = keras.Input((20, 3))
+    hidden, relu = layers.LSTM(4)(inputs), layers.ReLU()
+    one, other = layers.Dense(1)(hidden), layers.Dense(1)(hidden)
+    return keras.Model(inputs, [relu(one), relu(other)])
+
+
 def own_class():
     class Own(keras.Model):
         pass
@@ -311,6 +324,25 @@ ADVICE = {
     "a reshaped head": (reshaped, np.zeros((8, 5, 4)), "mse", "units"),
     "an adapted layer": (adapted, some, sparse, "per-step-output"),
     "a frozen layer": (frozen, some, sparse, "units"),
+    "a Lambda": (with_lambda, some, sparse, "units"),
+    "a shared activation": (
+        shared_activation,
+        [np.ones(8), -np.ones(8)],
+        "mse",
+        "labels-beyond-activation",
+    ),
+    "marked labels beside wrong ones": (
+        classifier,
+        np.array([-1, 0, 5, 9]),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
+        "label-range",
+    ),
+    "many gaps": (
+        lambda: keras.Sequential([keras.Input((20, 3)), layers.Dense(1)]),
+        np.where(np.arange(20)[:, None] > np.arange(8), 0, np.nan).T,
+        "mse",
+        "label-missing",
+    ),
     "a class of one's own": (own_class, some, sparse, "per-step-output"),
     "an encoder and a head": (encoder_and_head, steps, sparse, "per-sequence-output"),
     "an autoencoder": (autoencoder, np.zeros((8, 15, 15, 1)), "mse", "time-length"),
