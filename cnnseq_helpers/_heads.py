@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from .tracing import _is_model
+from .tracing import is_model
 
 Shape = tuple[int | None, ...]
 
@@ -79,7 +79,7 @@ class Head(NamedTuple):
 
 def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
     """Return the outputs of a model in order, and their structure by name or number."""
-    if _is_model(model):
+    if is_model(model):
         graph = getattr(model, "_functional", model)
         structure, read = graph._outputs_struct, _read_graph
     else:
@@ -208,7 +208,7 @@ def _activation(operations: list[Any]) -> tuple[str, bool, Any]:
     bare = True
     for operation in operations:
         kind = type(operation).__name__
-        if _is_model(operation):
+        if is_model(operation):
             graph = getattr(operation, "_functional", operation)
             if len(graph.outputs) != 1:
                 break

@@ -160,8 +160,8 @@ def keep_finite(labels: Labels, source: Source) -> str:
     )
 
 
-def is_plain(y: Any) -> bool:
-    """Tell whether `y` is a list, which fit takes for one array for each output."""
+def is_list_of_numbers(y: Any) -> bool:
+    """Tell whether `y` is a list of numbers, or of lists of them: no list of arrays."""
     return isinstance(y, (list, tuple)) and not any(
         len(getattr(value, "shape", ())) for value in y
     )

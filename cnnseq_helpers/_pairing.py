@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ._heads import Head
-from ._labels import Source, UnreadableError, is_plain
+from ._labels import Source, UnreadableError, is_list_of_numbers
 
 
 class Outputs(NamedTuple):
@@ -61,7 +61,8 @@ def pair(outputs: Outputs, source: Source, loss: Any) -> list[Pair]:
     y, heads = source.y, outputs.heads
     if len(heads) <= 1 and not isinstance(y, dict):
         head = heads[0] if heads else None
-        wrapped = isinstance(y, (list, tuple)) and len(y) == 1 and not is_plain(y)
+        wrapped = isinstance(y, (list, tuple)) and len(y) == 1
+        wrapped = wrapped and not is_list_of_numbers(y)
         if wrapped:
             return [Pair(head, "y[0]", y[0], _part(source.weights, 0))]
         return [Pair(head, "y", y, source.weights)]

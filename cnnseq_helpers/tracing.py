@@ -196,7 +196,7 @@ def trace_shapes(model: Any) -> ShapeTrace:
         label = operation.name if kind == "InputLayer" else f"{operation.name} ({kind})"
         shapes = ", ".join(name_axes(output.shape) for output in outputs)
         # The layers of a model have rows of their own; a keras.ops call has no weights.
-        weights = [] if _is_model(operation) else getattr(operation, "weights", [])
+        weights = [] if is_model(operation) else getattr(operation, "weights", [])
         fresh = [weight for weight in weights if id(weight) not in counted]
         counted.update(map(id, fresh))
         parameters = sum(math.prod(weight.shape) for weight in fresh)
@@ -214,7 +214,8 @@ class _Step(NamedTuple):
     reach: Reach | NoReach
 
 
-def _is_model(operation: Any) -> bool:
+def is_model(operation: Any) -> bool:
+    """Tell whether an operation is a model that its graph describes in full."""
     # A built Sequential keeps its graph in _functional; a Functional model is one. A
     # subclass with a `call` of its own may do anything beside its graph.
     graph = getattr(operation, "_functional", operation)
@@ -224,7 +225,7 @@ def _is_model(operation: Any) -> bool:
 
 
 def _graph(model: Any, doing: str) -> Any:
-    if not _is_model(model):
+    if not is_model(model):
         raise ShapeError(
             f"{doing} expected a Functional model or a built Sequential one, got "
             f"{type(model).__name__}. Start a Sequential with keras.Input(shape); "
@@ -249,7 +250,7 @@ def _follow(
         inner: list[_Step] = []
         if node.is_input:
             leaving = [reaches[id(x)] for x in outputs]
-        elif _is_model(operation) and (given := _given(node)):
+        elif is_model(operation) and (given := _given(node)):
             arriving = [reaches[id(x)] for x in given]
             inner, leaving = _follow(_graph(operation, ""), arriving, depth + 1)
         else:

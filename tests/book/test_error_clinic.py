@@ -12,8 +12,8 @@ from .notebooks import ROOT, errors, read, tags
 
 PATH = "notebooks/reference/error_clinic.ipynb"
 SILENT = "Runs but wrong"
-INTRODUCTIONS = []
 cells = read(PATH).cells
+INTRODUCTIONS = [cell.source for cell in cells if cell.source.startswith("## ")]
 
 
 def entries():
@@ -24,7 +24,6 @@ def entries():
         if text.startswith("## "):
             entry = None
             group = groups.setdefault(text.splitlines()[0][3:], {})
-            INTRODUCTIONS.append(text)
         elif text.startswith("### "):
             entry = group.setdefault(text.splitlines()[0][4:], [cell])
         elif entry is not None:
