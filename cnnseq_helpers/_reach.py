@@ -59,8 +59,9 @@ def _each_rank(*kinds: str) -> set[str]:
     return {f"{kind}{rank}D" for kind in kinds for rank in (1, 2, 3)}
 
 
-_CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv")
-_POOLINGS = _each_rank("MaxPooling", "AveragePooling")
+_MASKED = {"MaskedConv1D", "MaskedMaxPooling1D", "MaskedAveragePooling1D"}
+_CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv") | {"MaskedConv1D"}
+_POOLINGS = _each_rank("MaxPooling", "AveragePooling") | _MASKED - {"MaskedConv1D"}
 _SHIFTS = _each_rank("ZeroPadding", "Cropping")
 _MERGES = set("Add Average Concatenate Maximum Minimum Multiply Subtract".split())
 _STEPWISE = (
@@ -79,7 +80,8 @@ _WHOLE_SEQUENCE = _each_rank(
     "ConvLSTM", "GlobalAveragePooling", "GlobalMaxPooling"
 ) | set(
     "AdditiveAttention Attention Bidirectional Flatten GRU GroupNormalization "
-    "GroupedQueryAttention LSTM MultiHeadAttention RNN SimpleRNN".split()
+    "GroupedQueryAttention LSTM MaskedGlobalAveragePooling1D MaskedGlobalMaxPooling1D "
+    "MultiHeadAttention RNN SimpleRNN".split()
 )
 
 _ROW_BY_ROW = (
@@ -151,6 +153,11 @@ def _rule(
 def _windowed(layer: Any, reach: Reach, span: int) -> Reach | NoReach:
     """Go through a window of span + 1 steps: a convolution or a pooling."""
     length, stride = reach.length, layer.strides[0]
+    if layer.padding == "same" and type(layer).__name__ in _MASKED:
+        # Keras's padding for whole multiples of the stride, whatever the length.
+        left = max(span + 1 - stride, 0) // 2
+        length = None if length is None else -(-length // stride)
+        return reach.through(length, stride, left, span - left)
     if layer.padding == "same" and length is None and stride > 1:
         return _unknown(
             layer, "pads by an amount that depends on the length, which is unknown"

@@ -1,14 +1,17 @@
 """Real recordings that ship inside installed packages: nothing is downloaded.
 
-Every loader returns a `Dataset`: arrays of (sample, time, channel) with labels.
+Every loader returns a `Dataset`: recordings of (time, channel) with labels. They are
+one array (sample, time, channel) if all are equally long, and a list if not.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Recordings: TypeAlias = NDArray[np.float32] | list[NDArray[np.float32]]
 
 
 class Dataset(NamedTuple):
@@ -16,24 +19,24 @@ class Dataset(NamedTuple):
 
     Attributes
     ----------
-    x_train, x_test : ndarray of float32, (sample, time, channel)
-        The recordings.
+    x_train, x_test : ndarray of float32, (sample, time, channel), or list of ndarray
+        The recordings; a list of (time, channel) if they differ in length.
     y_train, y_test : ndarray of int64, (sample,)
         Labels, counted from 0: label i means ``class_names[i]``.
     class_names : tuple of str
-        In alphabetical order.
+        In alphabetical order, numbers in that of their values.
     channel_names : tuple of str
         In the order of the channel axis.
     """
 
-    x_train: NDArray[np.float32]
+    x_train: Recordings
     y_train: NDArray[np.int64]
-    x_test: NDArray[np.float32]
+    x_test: Recordings
     y_test: NDArray[np.int64]
     class_names: tuple[str, ...]
     channel_names: tuple[str, ...]
 
-    def split(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def split(self, name: str) -> tuple[Recordings, NDArray[np.int64]]:
         """Return the recordings and labels of "train" or "test".
 
         Raises
@@ -54,11 +57,18 @@ class Dataset(NamedTuple):
 
 
 _CHANNELS = {
+    "ACSF1": ("power",),
+    "ArrowHead": ("outline angle",),
     "BasicMotions": tuple(
         f"{sensor} {axis}"
         for sensor in ("accelerometer", "gyroscope")
         for axis in "xyz"
     ),
+    "GunPoint": ("hand x",),
+    "ItalyPowerDemand": ("power demand",),
+    "JapaneseVowels": tuple(f"cepstrum {number}" for number in range(1, 13)),
+    "OSULeaf": ("outline distance",),
+    "PickupGestureWiimoteZ": ("acceleration z",),
 }
 
 
@@ -95,18 +105,95 @@ def load_basic_motions() -> Dataset:
     return load_dataset("BasicMotions")
 
 
+def load_japanese_vowels() -> Dataset:
+    """Return JapaneseVowels: nine men saying two vowels, one after the other.
+
+    Who is it? Each of 640 utterances is a series of 12 coefficients, of a cepstrum by
+    linear prediction. 270 utterances of 7 to 26 steps are for training, 30 by each man;
+    370 of 7 to 29 steps for testing, 24 to 88 by each.
+
+    Returns
+    -------
+    Dataset
+        `x_train` and `x_test` are lists of (time, 12).
+
+    Raises
+    ------
+    ImportError
+        If aeon, which ships the recordings, is not installed.
+
+    Notes
+    -----
+    Kudo, Toyama and Shimbo, "Multidimensional curve classification using
+    passing-through regions", Pattern Recognition Letters 20, 1999,
+    doi:10.1016/S0167-8655(99)00077-X.
+
+    Examples
+    --------
+    >>> data = load_japanese_vowels()
+    >>> len(data.x_train), data.x_train[0].shape, len(data.x_test)
+    (270, (20, 12), 370)
+    """
+    return load_dataset("JapaneseVowels")
+
+
+def load_pickup_gestures() -> Dataset:
+    """Return PickupGestureWiimoteZ: ten people picking up a game controller.
+
+    Who is it? Each of 100 recordings is the acceleration along the controller's z axis:
+    29 to 361 steps of one channel. 50 are for training and 50 for testing, five of each
+    person in either. Now and then a real step is exactly 0. No unit is stated.
+
+    Returns
+    -------
+    Dataset
+        `x_train` and `x_test` are lists of (time, 1).
+
+    Raises
+    ------
+    ImportError
+        If aeon, which ships the recordings, is not installed.
+
+    Notes
+    -----
+    Guna, Humar and Pogačnik, "Intuitive gesture based user identification system",
+    International Conference on Telecommunications and Signal Processing, 2012; edited
+    by H. A. Dau for the UCR archive, as the header of aeon's file says.
+
+    Examples
+    --------
+    >>> data = load_pickup_gestures()
+    >>> len(data.x_train), data.x_train[0].shape, len(data.class_names)
+    (50, (324, 1), 10)
+    """
+    return load_dataset("PickupGestureWiimoteZ")
+
+
 def load_dataset(name: str) -> Dataset:
     """Return a bundled data set by its name in the UCR/UEA archive.
 
+    ===================== ====================== =========== ========= ======== =======
+    name                  class of a series      train, test steps     channels classes
+    ===================== ====================== =========== ========= ======== =======
+    ACSF1                 household appliance    100, 100    1460      1        10
+    ArrowHead             kind of arrowhead      36, 175     251       1        3
+    BasicMotions          activity               40, 40      100       6        4
+    GunPoint              a gun, or a finger     50, 150     150       1        2
+    ItalyPowerDemand      winter or summer half  67, 1029    24        1        2
+    JapaneseVowels        speaker                270, 370    7 to 29   12       9
+    OSULeaf               tree                   200, 242    427       1        6
+    PickupGestureWiimoteZ person                 50, 50      29 to 361 1        10
+    ===================== ====================== =========== ========= ======== =======
+
     Parameters
     ----------
-    name : {"BasicMotions"}
+    name : str
         The name, as in the archive.
 
     Returns
     -------
     Dataset
-        Equal-length recordings.
+        In the archive's default split.
 
     Raises
     ------
@@ -114,6 +201,11 @@ def load_dataset(name: str) -> Dataset:
         If no bundled data set has this name.
     ImportError
         If aeon, which ships the recordings, is not installed.
+
+    Notes
+    -----
+    aeon's files describe where each comes from; Dau et al., "The UCR time series
+    archive", arXiv:1810.07758, describes the archive.
 
     Examples
     --------
@@ -134,17 +226,21 @@ def load_dataset(name: str) -> Dataset:
         ) from error
     x_train, names_train = load_classification(name, split="train")
     x_test, names_test = load_classification(name, split="test")
-    class_names = np.unique(names_train)
+    found = sorted(
+        {*names_train}, key=lambda name: (name.isdigit() and int(name), name)
+    )
+    places = {class_name: label for label, class_name in enumerate(found)}
     return Dataset(
         x_train=_time_before_channels(x_train),
-        y_train=np.searchsorted(class_names, names_train),
+        y_train=np.array([places[name] for name in names_train]),
         x_test=_time_before_channels(x_test),
-        y_test=np.searchsorted(class_names, names_test),
-        class_names=tuple(map(str, class_names)),
+        y_test=np.array([places[name] for name in names_test]),
+        class_names=tuple(map(str, found)),
         channel_names=_CHANNELS[name],
     )
 
 
-def _time_before_channels(x: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Turn aeon's (sample, channel, time) into (sample, time, channel)."""
-    return np.ascontiguousarray(x.transpose(0, 2, 1), dtype=np.float32)
+def _time_before_channels(x: Any) -> Recordings:
+    """Turn aeon's (channel, time) of each recording into (time, channel)."""
+    turned = [np.ascontiguousarray(each.T, dtype=np.float32) for each in x]
+    return turned if isinstance(x, list) else np.stack(turned)

@@ -87,7 +87,6 @@ def plot_recordings(
     8
     """
     x, y = data.split(split)
-    seconds = np.arange(x.shape[1]) * seconds_per_step
     sensors = list(dict.fromkeys(name.split()[0] for name in data.channel_names))
     figure: Figure
     figure, panels = _pyplot().subplots(
@@ -110,6 +109,7 @@ def plot_recordings(
         for sensor, panel in zip(sensors, row, strict=True):
             for channel, name in enumerate(data.channel_names):
                 if name.split()[0] == sensor:
+                    seconds = np.arange(len(recording)) * seconds_per_step
                     (line,) = panel.plot(seconds, recording[:, channel])
                     lines.setdefault(name.split()[-1], line)
             panel.set_title(data.class_names[label])

@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._invariance import (
+    check_padded,
+    compare,
+    fixed_time,
+    refill,
+    run,
+    uneven_weights,
+)
 from .shapes import ShapeError
 from .tracing import ReceptiveField
 
@@ -181,3 +189,95 @@ def _fit(
         return None
     found = int(inside_left.sum() + inside_right.sum())
     return found, ReceptiveField(left + right + 1, stride, left, right)
+
+
+def assert_padding_invariant(
+    model: Any, x: Any, mask: Any, *, tolerance: float = 1e-5
+) -> None:
+    """Fail if padding, or what stands in it, changes the outputs for real steps.
+
+    Each sequence is run by itself and unpadded; then all together, with 0, 1, 7 and as
+    many more steps of padding as there are, filled with zeros and with garbage ten
+    times as large as the data. In a new model biases and statistics are 0 or 1, which
+    hides faults: weights that are all alike are changed for the test, and put back.
+
+    Parameters
+    ----------
+    model : keras.Model or keras.layers.Layer
+        With inputs ``[x, mask]``, the mask boolean, or with the one input x. Layers,
+        and models of your own class, are called with ``mask=mask`` if ``call`` has it.
+    x : array_like, (batch, time, ...)
+        Sequences, padded at the end.
+    mask : array_like of bool, (batch, time)
+        True where a step is real: `pad_batch` returns both.
+    tolerance : float
+        How far an output may move, as a share of the largest output or of 1, whichever
+        is larger.
+
+    Raises
+    ------
+    AssertionError
+        If an output moved. The message says which sequence and step, how far, and after
+        what change of the padding.
+    ShapeError
+        If x and mask do not fit, padding is not at the end, or the model can't be run.
+
+    Notes
+    -----
+    Outputs are those of inference. An output that has more steps the more padding there
+    is counts as one a step, and is compared where the unpadded run has steps. Where the
+    time length of the model is fixed, only what stands in the padding is varied.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from cnnseq_helpers import MaskedConv1D, pad_batch
+    >>> x, mask = pad_batch([np.ones((5, 2)), np.ones((3, 2))])
+    >>> assert_padding_invariant(MaskedConv1D(4, 3, padding="same"), x, mask)
+    >>> usual = keras.layers.GlobalMaxPooling1D(name="usual")
+    >>> assert_padding_invariant(usual, -x, mask)
+    Traceback (most recent call last):
+    ...
+    AssertionError: usual depends on padding: sequence 1, of 3 steps, was followed by \
+2 steps of zeros, and its output moved by 1, from -1 to 0 (allowed: 1e-05). Give the \
+mask to every layer that looks beyond one step, and use those that read it, such as \
+MaskedConv1D.
+    """
+    x, mask = np.asarray(x), np.asarray(mask)
+    check_padded(x, mask)
+    run(model, x, mask)  # builds what is not built yet
+    fixed = fixed_time(model)
+    with uneven_weights(model):
+        alone = [_alone(model, x, mask, number, fixed) for number in range(len(x))]
+        for extra in (0,) if fixed else (0, 1, 7, x.shape[1]):
+            ends = [(0, 0), (0, extra), *[(0, 0)] * (x.ndim - 2)]
+            longer, real = np.pad(x, ends), np.pad(mask, ends[:2])
+            for fill in ("zeros", "garbage"):
+                outputs = run(model, refill(longer, real, fill), real)
+                for number, steps in enumerate(mask.sum(axis=1)):
+                    change = f"{longer.shape[1] - steps} steps of {fill}"
+                    for before, after in zip(alone[number], outputs, strict=True):
+                        compare(
+                            model.name,
+                            number,
+                            steps,
+                            change,
+                            before,
+                            after[number],
+                            tolerance,
+                        )
+
+
+def _alone(
+    model: Any, x: NDArray[Any], mask: NDArray[np.bool_], number: int, fixed: bool
+) -> list[NDArray[Any]]:
+    """Return the outputs for one sequence without its padding, as far as that goes."""
+    steps, one = mask[number].sum(), slice(number, number + 1)
+    if not fixed:
+        return [each[0] for each in run(model, x[one, :steps], mask[one, :steps])]
+    outputs = run(model, refill(x[one], mask[one], "zeros"), mask[one])
+    whole = mask.shape[1]
+    return [
+        each[0, :steps] if each.ndim > 2 and each.shape[1] == whole else each[0]
+        for each in outputs
+    ]

@@ -194,7 +194,7 @@ def trace_shapes(model: Any) -> ShapeTrace:
     for depth, operation, outputs, reach in steps:
         kind = type(operation).__name__
         label = operation.name if kind == "InputLayer" else f"{operation.name} ({kind})"
-        shapes = ", ".join(name_axes(output.shape) for output in outputs)
+        shapes = ", ".join(map(_name_output, outputs))
         # The layers of a model have rows of their own; a keras.ops call has no weights.
         weights = [] if is_model(operation) else getattr(operation, "weights", [])
         fresh = [weight for weight in weights if id(weight) not in counted]
@@ -202,6 +202,11 @@ def trace_shapes(model: Any) -> ShapeTrace:
         parameters = sum(math.prod(weight.shape) for weight in fresh)
         rows.append(TracedLayer("  " * depth + label, shapes, parameters, str(reach)))
     return ShapeTrace(tuple(rows))
+
+
+def _name_output(output: Any) -> str:
+    of_steps = output.dtype == "bool" and len(output.shape) == 2
+    return name_axes(output.shape, ("batch", "time") if of_steps else ())
 
 
 # --- Walking through a model ----------------------------------------------------------

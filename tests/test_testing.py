@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cnnseq_helpers import ReceptiveField, ShapeError, measured_receptive_field
+from cnnseq_helpers import (
+    MaskedConv1D,
+    MaskedGlobalAveragePooling1D,
+    ReceptiveField,
+    ShapeError,
+    assert_padding_invariant,
+    masked_cnn1d,
+    measured_receptive_field,
+    pad_batch,
+)
 
 
 class Delay(layers.Layer):
@@ -98,3 +107,153 @@ def test_what_cannot_be_measured_is_said(shape, stack, message):
 def test_an_unbuilt_model_is_refused():
     with pytest.raises(ShapeError, match="built model with one input"):
         measured_receptive_field(keras.Sequential([layers.Dense(2)]))
+
+
+# --- Padding --------------------------------------------------------------------------
+
+
+def batch(*lengths, channels=2):
+    random = np.random.default_rng(0)
+    return pad_batch([random.normal(size=(steps, channels)) for steps in lengths])
+
+
+def sequential(*stack, steps=None):
+    return keras.Sequential([keras.Input((steps, 2)), *stack], name="usual")
+
+
+def with_mask(*stack):
+    """Return a model of x and mask that gives the mask to every layer that takes it."""
+    inputs, mask = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
+    x = inputs
+    for layer in stack:
+        takes = isinstance(layer, (layers.LSTM, layers.GlobalAveragePooling1D))
+        x = layer(x, mask=mask) if takes else layer(x)
+    return keras.Model([inputs, mask], x)
+
+
+INVARIANT = {
+    "masked": lambda: masked_cnn1d((None, 2), 3, filters=(4, 4)),
+    "masked, steps": lambda: MaskedConv1D(3, 4, padding="same", strides=2),
+    "valid": lambda: MaskedConv1D(3, 3),
+    "LSTM": lambda: with_mask(layers.LSTM(3)),
+    "LSTM, steps": lambda: with_mask(layers.LSTM(3, return_sequences=True)),
+    "causal": lambda: sequential(layers.Conv1D(3, 3, padding="causal")),
+    "one step": lambda: sequential(layers.Dense(3), layers.LayerNormalization()),
+    "one step, fixed": lambda: sequential(layers.Dense(3), steps=9),
+    "pooled": lambda: with_mask(layers.Dense(3), layers.GlobalAveragePooling1D()),
+}
+VARYING = {
+    "same": lambda: sequential(layers.Conv1D(3, 3, padding="same")),
+    "same, fixed": lambda: sequential(layers.Conv1D(3, 3, padding="same"), steps=9),
+    "stride": lambda: sequential(layers.Conv1D(3, 3, strides=2, padding="same")),
+    "LSTM": lambda: sequential(layers.LSTM(3)),
+    "LSTM, fixed": lambda: sequential(layers.LSTM(3), steps=9),
+    "backwards": lambda: sequential(
+        layers.Bidirectional(layers.LSTM(3, return_sequences=True))
+    ),
+    "mean": lambda: sequential(layers.GlobalAveragePooling1D()),
+    "maximum": lambda: sequential(layers.GlobalMaxPooling1D()),
+    "zeros masked": lambda: sequential(layers.Masking(), layers.LSTM(3)),
+    "bias": lambda: with_mask(
+        layers.Conv1D(3, 3, padding="same"),
+        layers.Conv1D(3, 3, padding="same"),
+        layers.GlobalAveragePooling1D(),
+    ),
+    "statistics": lambda: sequential(
+        layers.BatchNormalization(), layers.GlobalAveragePooling1D()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", INVARIANT)
+def test_what_reads_the_mask_passes(kind):
+    assert_padding_invariant(INVARIANT[kind](), *batch(5, 9, 3))
+
+
+@pytest.mark.parametrize("kind", VARYING)
+def test_what_reads_the_padding_is_found(kind):
+    with pytest.raises(AssertionError, match="depends on padding: sequence"):
+        assert_padding_invariant(VARYING[kind](), *batch(5, 9, 3))
+
+
+def test_a_fault_that_zero_biases_hide_is_found_and_the_weights_are_put_back():
+    # Two convolutions without biases map zeros to zeros, whatever the padding.
+    x, mask = batch(5, 9)
+    stack = [layers.Conv1D(3, 1), layers.ReLU(), MaskedGlobalAveragePooling1D()]
+    model = sequential(*stack)
+    before = [np.copy(weights) for weights in model.get_weights()]
+    padded = np.pad(x, [(0, 0), (0, 6), (0, 0)])
+    np.testing.assert_allclose(model(x) * 9, model(padded) * 15, atol=1e-5)
+    with pytest.raises(AssertionError):
+        assert_padding_invariant(model, x, mask)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_the_message_says_which_step_moved_and_how_far():
+    x, mask = pad_batch([np.ones((3, 2)), np.ones((5, 2))])
+    layer = layers.Conv1D(
+        1, 3, padding="same", kernel_initializer="ones", name="smooth", use_bias=False
+    )
+    layer.build(x.shape)
+    layer.kernel.assign([[[1.0], [1.0]], [[2.0], [2.0]], [[5.0], [5.0]]])
+    garbage = "sequence 0, of 3 steps, was followed by 2 steps of garbage"
+    message = f"smooth depends on padding: {garbage}, and 1 of its 3 output steps moved"
+    with pytest.raises(AssertionError, match=f"{message}.* step 2 moved by .* from 6"):
+        assert_padding_invariant(layer, x, mask)
+    wider = layers.Conv1D(1, 5, padding="same", use_bias=False)
+    with pytest.raises(AssertionError, match="2 of its 3 output steps.* the first 1"):
+        assert_padding_invariant(wider, x, mask)
+
+
+def test_several_outputs_tokens_and_models_of_ones_own_are_taken():
+    x, mask = batch(5, 9)
+    inputs, real = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
+    steps = MaskedConv1D(3, 3, padding="same")(inputs, mask=real)
+    pooled = layers.GlobalAveragePooling1D()(steps, mask=real)
+    model = keras.Model([real, inputs], {"steps": steps, "pooled": pooled})
+    assert_padding_invariant(model, x, mask)
+    wrong = layers.GlobalMaxPooling1D()(layers.Conv1D(3, 1)(inputs))
+    with pytest.raises(AssertionError):
+        assert_padding_invariant(keras.Model([real, inputs], [steps, wrong]), x, mask)
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.supports_masking = True
+            self.lstm = layers.LSTM(3)
+
+        def call(self, x, mask=None):
+            return self.lstm(x, mask=mask)
+
+    assert_padding_invariant(Own(), x, mask)
+    tokens, mask = pad_batch([[3, 1, 2], [4, 2, 2, 1, 1]], dtype="int32")
+    embedded = [layers.Embedding(6, 4, mask_zero=True), layers.LSTM(3)]
+    model = keras.Sequential([keras.Input((None,), dtype="int32"), *embedded])
+    with pytest.raises(AssertionError, match="garbage"):
+        assert_padding_invariant(model, tokens, mask)
+
+
+@pytest.mark.parametrize(
+    ("x", "mask", "message"),
+    [
+        (np.ones((2, 3, 1)), np.ones((2, 4), bool), r"\(2, 3, 1\) and bool \(2, 4\)"),
+        (np.ones((2, 3, 1)), np.ones((2, 3)), r"and float64 \(2, 3\)"),
+        (np.ones(3), np.ones(3, bool), "expected x"),
+        (np.ones((0, 3, 1)), np.ones((0, 3), bool), "expected x"),
+        (np.ones((1, 2, 1)), np.array([[False, True]]), "padding at the end.*quence 0"),
+        (np.ones((1, 2, 1)), np.array([[False, False]]), "start with a real step"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(x, mask, message):
+    with pytest.raises(ShapeError, match=message):
+        assert_padding_invariant(layers.ReLU(), x, mask)
+
+
+def test_a_model_that_cannot_be_run_or_compared_is_refused():
+    x, mask = batch(2, 9)
+    with pytest.raises(ShapeError, match="Leave out sequences that are too short"):
+        assert_padding_invariant(sequential(layers.Conv1D(3, 5)), x, mask)
+    whole = sequential(layers.Lambda(lambda x: keras.ops.swapaxes(x, 1, 2)))
+    with pytest.raises(ShapeError, match="outputs of usual that do not depend"):
+        assert_padding_invariant(whole, x, mask)

@@ -1,0 +1,80 @@
+"""Windows along time over padded series: what masked convolution and pooling share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from .shapes import ShapeError, name_axes
+
+
+def check_series(layer: Any, shape: Any, window: int = 1) -> None:
+    """Refuse what is not a series, or is shorter than a window that is not padded."""
+    if len(shape) != 3 or layer.data_format != "channels_last":
+        raise ShapeError(
+            f"{layer.name} expected (batch, time, channels), got {name_axes(shape)} "
+            f"with data_format={layer.data_format!r}. Put channels last, and make one "
+            "axis of what follows time: keras.layers.Reshape((-1, channels))."
+        )
+    if shape[1] is not None and shape[1] < window:
+        raise ShapeError(
+            f"{layer.name} expected at least {window} steps, which its window covers "
+            f"without padding, got {shape[1]}. Pad further, pad_batch(sequences, "
+            f"length={window}), or use padding='same'."
+        )
+
+
+def check_mask(layer: Any, shape: Any, mask: Any) -> None:
+    """Refuse a mask that is not one boolean for each step of each sequence."""
+    if mask is None:
+        return
+    cure = "pad_batch returns such a mask; or: np.arange(time) < lengths[:, None]."
+    axes = tuple(getattr(mask, "shape", ()))
+    pairs = zip(axes, shape, strict=False)
+    if len(axes) != 2 or any(len({*pair}) > 1 and None not in pair for pair in pairs):
+        raise ShapeError(
+            f"{layer.name} expected a mask {name_axes(shape[:2], ('batch', 'time'))}, "
+            f"one value a step, got {axes}. {cure}"
+        )
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if dtype != "bool":
+        raise TypeError(
+            f"{layer.name} expected a mask of booleans, True where a step is real, got "
+            f"{dtype}. {cure}"
+        )
+
+
+def fill_padding(x: Any, mask: Any, value: float) -> Any:
+    """Replace padded steps; multiplying by the mask would keep NaN and infinities."""
+    return x if mask is None else ops.where(ops.expand_dims(mask, -1), x, value)
+
+
+def pad_windows(
+    x: Any, reach: int, strides: int, padding: str, value: float = 0.0
+) -> Any:
+    """Pad such that windows start at the same steps, however long the sequence.
+
+    Keras centres "same" windows by the length, so that with strides the windows of 9
+    steps start elsewhere than those of the same 9 steps and one of padding. Here they
+    always start where Keras has them for whole multiples of the stride.
+    """
+    if padding == "valid" or reach == 1:
+        return x
+    left = reach - 1 if padding == "causal" else max(reach - strides, 0) // 2
+    ends = (left, reach - 1 - left)
+    return ops.pad(x, [(0, 0), ends, (0, 0)], constant_values=value)
+
+
+def window_mask(mask: Any, reach: int, strides: int, padding: str) -> Any:
+    """Return which outputs are real: without padding, those of wholly real windows."""
+    if mask is None:
+        return None
+    if strides == 1 and (padding != "valid" or reach == 1):
+        return mask
+    if padding != "valid" or reach == 1:
+        return mask[:, ::strides]
+    return ops.logical_and(
+        mask[:, : 1 - reach : strides], mask[:, reach - 1 :: strides]
+    )

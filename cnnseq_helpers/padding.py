@@ -1,0 +1,230 @@
+"""Sequences of different length in one batch: nothing cut, nothing cast in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .shapes import ShapeError, _check_whole
+
+
+def pad_batch(
+    sequences: Iterable[Any],
+    *,
+    length: int | None = None,
+    multiple_of: int | None = None,
+    value: float = 0.0,
+    dtype: DTypeLike = "float32",
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pad sequences at the end to one length, and tell which steps are real.
+
+    Parameters
+    ----------
+    sequences : iterable of array_like, each (time, ...)
+        Series (time, channels), clips (time, height, width, channels) or whatever has
+        time first and is alike behind it.
+    length : int, optional
+        Steps to pad to; those of the longest sequence if not given.
+    multiple_of : int, optional
+        Pad on to a whole multiple of this many steps, for fewer different shapes.
+    value : float
+        What to write in padded steps. The masked layers do not look at it.
+    dtype : dtype
+        Type of the result. Floats may be rounded to the nearest it has; whatever else
+        would change a number is an error.
+
+    Returns
+    -------
+    x : ndarray, (batch, time, ...)
+        The sequences, each followed by padding.
+    mask : ndarray of bool, (batch, time)
+        True where a step is real.
+
+    Raises
+    ------
+    ShapeError
+        If there is no sequence, one has no step, one is longer than `length`, or they
+        differ behind the time axis.
+    TypeError
+        If a sequence has no numbers, or floats are to become integers.
+    ValueError
+        If a number is NaN or infinite, or `dtype` has no such number.
+
+    Examples
+    --------
+    >>> x, mask = pad_batch([[[0.9], [0.8], [0.7]], [[0.5]]])
+    >>> x.shape, x.dtype
+    ((2, 3, 1), dtype('float32'))
+    >>> mask.tolist()
+    [[True, True, True], [True, False, False]]
+    """
+    return pad_numbered(enumerate(sequences), length, multiple_of, value, dtype)
+
+
+def pad_numbered(
+    sequences: Iterable[tuple[int, Any]],
+    length: int | None = None,
+    multiple_of: int | None = None,
+    value: float = 0.0,
+    dtype: DTypeLike = "float32",
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pad sequences that have numbers, by which errors call them."""
+    dtype = _check_dtype(dtype)
+    arrays = {number: _as_array(number, each) for number, each in sequences}
+    if not arrays:
+        raise ShapeError("pad_batch expected at least one sequence, got none.")
+    lengths = np.array([len(array) for array in arrays.values()])
+    behind = {array.shape[1:] for array in arrays.values()}
+    if len(behind) > 1 or not lengths.all():
+        _refuse_shape(arrays)
+    if {array.dtype for array in arrays.values()} != {dtype}:
+        for number, array in arrays.items():
+            _check_kept(number, array, dtype)
+    steps = _padded_length(list(arrays), lengths, length, multiple_of)
+    x = np.zeros((len(arrays), steps, *behind.pop()), dtype)
+    if value:
+        x[:] = _check_value(value, dtype)
+    with np.errstate(over="ignore"):
+        for row, array in zip(x, arrays.values(), strict=True):
+            row[: len(array)] = array
+    mask = np.arange(steps) < lengths[:, None]
+    if dtype.kind == "f":
+        _check_finite(x, mask, arrays)
+    return x, mask
+
+
+def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    checked = np.dtype(dtype)
+    if checked.kind not in "biuf":
+        raise TypeError(
+            f"pad_batch expected a dtype of real numbers, got {dtype!r}. Leave it at "
+            "'float32', or give 'int32' for tokens."
+        )
+    return checked
+
+
+def _as_array(number: int, sequence: Any) -> NDArray[Any]:
+    """Return a sequence as an array of numbers with a time axis."""
+    try:
+        array = np.asarray(sequence)
+    except ValueError as error:
+        raise ShapeError(
+            f"pad_batch expected sequence {number} to have as many channels at every "
+            f"step, got {error}. Fill in what is missing."
+        ) from error
+    if array.ndim == 0:
+        raise ShapeError(
+            f"pad_batch expected sequence {number} to be (time, ...), got the single "
+            f"value {sequence!r}. Give a list of sequences: [sequence]."
+        )
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"pad_batch expected numbers in sequence {number}, got "
+            f"{array.dtype}. Convert it: np.asarray(sequence, 'float32')."
+        )
+    return array
+
+
+def _refuse_shape(arrays: dict[int, NDArray[Any]]) -> NoReturn:
+    """Name the sequence that can't stand beside the first."""
+    behind = next(iter(arrays.values())).shape[1:]
+    for number, array in arrays.items():
+        if len(array) == 0:
+            raise ShapeError(
+                f"pad_batch expected at least one step in sequence {number}, got "
+                f"{array.shape}. Leave it out, together with its label."
+            )
+        if array.shape[1:] != behind:
+            expected = ", ".join(["time", *map(str, behind)])
+            raise ShapeError(
+                f"pad_batch expected sequence {number} to be ({expected}) like the "
+                f"first, got {array.shape}. Time comes first; bring all to the same "
+                "channels, and frames to the same size."
+            )
+    raise AssertionError("some sequence is unlike the first")
+
+
+def _check_kept(number: int, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Refuse numbers that `dtype` would cut, wrap or round to other whole numbers."""
+    if array.dtype.kind == "f" and dtype.kind != "f":
+        raise TypeError(
+            f"pad_batch expected whole numbers for dtype={dtype.name}, got "
+            f"{array.dtype} in sequence {number}: what stands behind the point would "
+            "be cut. Leave dtype at 'float32'."
+        )
+    if array.dtype.kind == "f":
+        return
+    if dtype.kind == "f":  # whole numbers are exact up to here
+        highest = 2 ** (np.finfo(dtype).nmant + 1)
+        lowest = -highest
+    else:
+        lowest, highest = (
+            (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        )
+    wrong = (array < lowest) | (array > highest)
+    for place in zip(*np.nonzero(wrong), strict=True):
+        came = int(array[place])
+        with np.errstate(over="ignore"):
+            there = dtype.type(came) if dtype.kind == "f" else np.nan
+        if not np.isfinite(there) or int(there) != came:
+            raise ValueError(
+                f"pad_batch expected numbers that {dtype.name} can hold, got {came} in "
+                f"sequence {number} at step {place[0]}. Give a wider dtype."
+            )
+
+
+def _check_value(value: float, dtype: np.dtype[Any]) -> Any:
+    with np.errstate(all="ignore"):
+        cast = np.asarray(value).astype(dtype)
+    if dtype.kind != "f" and cast != value:
+        raise ValueError(
+            f"pad_batch expected a value that {dtype.name} can hold, got {value!r}. "
+            "Change value or dtype."
+        )
+    return cast
+
+
+def _padded_length(
+    numbers: list[int],
+    lengths: NDArray[np.int64],
+    length: int | None,
+    multiple_of: int | None,
+) -> int:
+    steps = longest = int(lengths.max())
+    if length is not None:
+        steps = _check_whole("pad_batch", "length", length)
+        if steps < longest:
+            raise ShapeError(
+                f"pad_batch expected a length of at least {longest}, the steps of "
+                f"sequence {numbers[lengths.argmax()]}, got {steps}. Give a larger "
+                f"length, or cut by yourself what you can do without: [:{steps}]."
+            )
+    if multiple_of is not None:
+        multiple = _check_whole("pad_batch", "multiple_of", multiple_of)
+        steps = -(-steps // multiple) * multiple
+    return steps
+
+
+def _check_finite(
+    x: NDArray[Any], mask: NDArray[np.bool_], arrays: dict[int, NDArray[Any]]
+) -> None:
+    """Refuse NaN and infinities, which one step of training spreads to all weights."""
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.dot(x.ravel(), x.ravel())):
+            return  # the sum of squares is quicker, and finite only if all are
+    wrong = ~np.isfinite(x) & mask.reshape(*mask.shape, *[1] * (x.ndim - 2))
+    if not wrong.any():
+        return
+    row, *place = np.unravel_index(wrong.argmax(), x.shape)
+    number = list(arrays)[row]
+    came = arrays[number][tuple(place)]
+    cure = (
+        f"which {x.dtype} has not. Give a wider dtype, or scale the data."
+        if np.isfinite(came)
+        else "Fill gaps before padding, or leave the sequence out."
+    )
+    where = f"in sequence {number} at step {place[0]}"
+    raise ValueError(f"pad_batch expected finite numbers, got {came} {where}. {cure}")
