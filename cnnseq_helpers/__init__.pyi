@@ -1,7 +1,6 @@
 from .boundaries import bucket_boundaries as bucket_boundaries
 from .bucketing import BucketBatches as BucketBatches
 from .bucketing import bucket_batches as bucket_batches
-from .bucketing import bucket_dataset as bucket_dataset
 from .combining import BatchApply as BatchApply
 from .combining import cnn_lstm as cnn_lstm
 from .datasets import Dataset as Dataset
@@ -28,6 +27,7 @@ from .shapes import ShapeError as ShapeError
 from .shapes import check_shape as check_shape
 from .shapes import conv_output_length as conv_output_length
 from .shapes import pool_output_length as pool_output_length
+from .streaming import bucket_dataset as bucket_dataset
 from .targets import TargetProblem as TargetProblem
 from .targets import check_targets as check_targets
 from .targets import checked_targets as checked_targets

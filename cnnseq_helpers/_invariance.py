@@ -32,33 +32,51 @@ def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
         )
 
 
-def fixed_time(model: Any) -> bool:
-    """Tell whether the model takes one number of steps only."""
-    inputs = getattr(model, "inputs", None) or []
-    return any(len(each.shape) > 1 and each.shape[1] is not None for each in inputs)
+def check_model(model: Any) -> None:
+    """Refuse what has no weights to read, and models of one length only."""
+    if not isinstance(model, keras.Layer):
+        raise TypeError(
+            f"{DOING} expected a Keras layer or model, got a {type(model).__name__}. "
+            "For a function: keras.layers.Lambda(function)."
+        )
+    for each in keras.tree.flatten(getattr(model, "inputs", None) or []):
+        if len(each.shape) > 1 and each.shape[1] is not None:
+            raise ShapeError(
+                f"{DOING} expected a model that takes any number of steps, got "
+                f"{model.name}, which takes {each.shape[1]}. Build it with "
+                "keras.Input((None, channels)); set_weights(...) copies the weights."
+            )
 
 
 def run(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> list[NDArray[Any]]:
     """Return the outputs, each (batch, ...)."""
+    # A Sequential may have no inputs before it is first called.
     inputs = getattr(model, "inputs", None)
+    as_fitted = inputs or isinstance(model, keras.Sequential)
     try:
-        if not inputs:
-            takes_mask = "mask" in inspect.signature(model.call).parameters
-            keywords = {"mask": mask} if takes_mask else {}
-            outputs = model(x, training=False, **keywords)
-        elif len(inputs) == 1:
-            outputs = model(x, training=False)
+        if not as_fitted and "mask" in inspect.signature(model.call).parameters:
+            outputs = model(x, mask=mask, training=False)
+        elif inputs and len(inputs) > 1:
+            outputs = model(
+                keras.tree.map_structure(
+                    lambda each: mask if each.dtype == "bool" else x, model.input
+                ),
+                training=False,
+            )
         else:
-            dtypes = [keras.backend.standardize_dtype(each.dtype) for each in inputs]
-            feed = [mask if dtype == "bool" else x for dtype in dtypes]
-            outputs = model(feed, training=False)
+            outputs = model(x, training=False)
     except Exception as error:
         raise ShapeError(
             f"{DOING} called {model.name} on {x.shape} with a mask {mask.shape} and "
-            f"expected arrays, got {type(error).__name__}: {error} Leave out sequences "
-            "that are too short for it; build it with keras.Input((None, channels))."
+            f"expected arrays, got {type(error).__name__}: {error} A model with two "
+            "inputs is given both, a layer or a model of your own class (x, "
+            "mask=mask); leave out sequences that are too short for its windows."
         ) from error
-    return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(outputs)]
+    return [_as_wide_floats(each) for each in keras.tree.flatten(outputs)]
+
+
+def _as_wide_floats(x: Any) -> NDArray[np.float64]:
+    return np.asarray(keras.ops.convert_to_numpy(x)).astype(np.float64)
 
 
 def refill(x: NDArray[Any], mask: NDArray[np.bool_], fill: str) -> NDArray[Any]:
@@ -81,13 +99,13 @@ def refill(x: NDArray[Any], mask: NDArray[np.bool_], fill: str) -> NDArray[Any]:
 def uneven_weights(model: Any) -> Iterator[None]:
     """Give biases and statistics of a new model values that are no longer alike."""
     random = np.random.default_rng(0)
-    kept = []
+    kept = [(each, keras.ops.convert_to_numpy(each)) for each in model.variables]
     for variable in model.weights:
-        value = keras.ops.convert_to_numpy(variable)
-        # An LSTM's biases are 0 but for those of the forget gate, which are 1.
-        if value.dtype.kind == "f" and len(np.unique(value)) <= 2:
-            kept.append((variable, value))
-            variable.assign(value + random.uniform(0.1, 0.5, value.shape))
+        if keras.backend.is_float_dtype(variable.dtype) and len(variable.shape):
+            value = _as_wide_floats(variable)
+            # An LSTM's biases are 0 but for those of the forget gate, which are 1.
+            if len(np.unique(value)) <= 2:
+                variable.assign(value + random.uniform(0.1, 0.5, value.shape))
     try:
         yield
     finally:
@@ -115,9 +133,15 @@ def compare(
             f"have one step more for each, got {alone.shape} without the batch axis, "
             f"and {together.shape} with {change}. Take Flatten or Reshape out."
         )
-    allowed = tolerance * max(1.0, float(np.abs(alone).max(initial=0)))
-    moved = np.abs(together.astype(float) - alone)
-    wrong = ~(moved <= allowed)  # NaN is wrong too
+    if np.isnan(alone).any():
+        raise ValueError(
+            f"{DOING} expected numbers from {name}, got NaN for sequence {number} even "
+            "alone and unpadded. Look for NaN in the data and in the weights."
+        )
+    with np.errstate(invalid="ignore"):
+        moved = np.where(together == alone, 0.0, np.abs(together - alone))
+    # Output by output, so that a huge one does not hide what happens to the others.
+    wrong = ~(moved <= tolerance * np.maximum(1.0, np.abs(alone)))  # NaN is wrong too
     if not wrong.any():
         return
     worst = np.unravel_index(np.where(wrong, moved, -1).argmax(), moved.shape)
@@ -129,7 +153,7 @@ def compare(
     raise AssertionError(
         f"{name} depends on padding: sequence {number}, of {steps} steps, was followed "
         f"by {change}, and {where} moved by {moved[worst]:.3g}, from "
-        f"{alone[worst]:.3g} to {together[worst]:.3g} (allowed: {allowed:.1g}). Give "
+        f"{alone[worst]:.3g} to {together[worst]:.3g}. Give "
         "the mask to every layer that looks beyond one step, and use those that read "
         "it, such as MaskedConv1D."
     )

@@ -19,10 +19,11 @@ def check_series(layer: Any, shape: Any, window: int = 1) -> None:
             "axis of what follows time: keras.layers.Reshape((-1, channels))."
         )
     if shape[1] is not None and shape[1] < window:
+        cure = " or use padding='same'" if window > 1 else ""
         raise ShapeError(
-            f"{layer.name} expected at least {window} steps, which its window covers "
-            f"without padding, got {shape[1]}. Pad further, pad_batch(sequences, "
-            f"length={window}), or use padding='same'."
+            f"{layer.name} expected at least {window} steps, as many as its window "
+            f"covers, got {shape[1]}. Pad to that: pad_batch(sequences, "
+            f"length={window}){cure}."
         )
 
 
@@ -31,7 +32,12 @@ def check_mask(layer: Any, shape: Any, mask: Any) -> None:
     if mask is None:
         return
     cure = "pad_batch returns such a mask; or: np.arange(time) < lengths[:, None]."
-    axes = tuple(getattr(mask, "shape", ()))
+    if not hasattr(mask, "shape"):
+        raise TypeError(
+            f"{layer.name} expected a mask that is an array, got a "
+            f"{type(mask).__name__}. {cure}"
+        )
+    axes = tuple(mask.shape)
     pairs = zip(axes, shape, strict=False)
     if len(axes) != 2 or any(len({*pair}) > 1 and None not in pair for pair in pairs):
         raise ShapeError(
@@ -44,6 +50,13 @@ def check_mask(layer: Any, shape: Any, mask: Any) -> None:
             f"{layer.name} expected a mask of booleans, True where a step is real, got "
             f"{dtype}. {cure}"
         )
+
+
+def as_floats(layer: Any, x: Any) -> Any:
+    """Return the input, whole numbers as floats, as Keras's convolutions take them."""
+    return (
+        x if keras.backend.is_float_dtype(x.dtype) else ops.cast(x, layer.compute_dtype)
+    )
 
 
 def fill_padding(x: Any, mask: Any, value: float) -> Any:

@@ -9,8 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .shapes import ShapeError, _check_whole
 
-# More candidate boundaries than this make the search slow and the result no better.
-_MOST_CANDIDATES = 512
+# With more different lengths than these, the boundaries are chosen among so many
+# quantiles and the longest ones, of which a single one may cost much padding.
+_QUANTILES = 512
+_LONGEST = 256
 
 
 def bucket_boundaries(
@@ -41,8 +43,8 @@ def bucket_boundaries(
     Notes
     -----
     An exact search by dynamic programming, as for the optimal partition of a line:
-    Bellman, doi:10.1145/366573.366611. With more than 512 different lengths the
-    boundaries are chosen among 512 quantiles.
+    Bellman, doi:10.1145/366573.366611. With more than 768 different lengths the
+    boundaries are chosen among 512 quantiles and the 256 longest.
 
     Examples
     --------
@@ -53,9 +55,10 @@ def bucket_boundaries(
     min_samples = _check_whole("bucket_boundaries", "min_samples", min_samples)
     ordered = np.sort(_check_lengths("bucket_boundaries", lengths))
     ends = np.unique(ordered)
-    if len(ends) > _MOST_CANDIDATES:
-        shares = np.linspace(0, 1, _MOST_CANDIDATES)
-        ends = np.unique(np.quantile(ordered, shares, method="higher"))
+    if len(ends) > _QUANTILES + _LONGEST:
+        shares = np.linspace(0, 1, _QUANTILES)
+        chosen = np.quantile(ordered, shares, method="higher")
+        ends = np.unique(np.concatenate([chosen, ends[-_LONGEST:]]))
     # Below each candidate: how many sequences; steps, with padding, of one bucket.
     count = np.concatenate([[0], np.searchsorted(ordered, ends, side="right")])
     held = count[None, 1:] - count[:-1, None]
@@ -79,7 +82,10 @@ def bucket_boundaries(
 
 
 def _check_lengths(doing: str, lengths: Any) -> NDArray[np.int64]:
-    array = np.asarray(lengths)
+    try:
+        array = np.asarray(lengths)
+    except ValueError:  # the sequences themselves, perhaps
+        array = np.empty(0)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu":
         raise ShapeError(
             f"{doing} expected the steps of each sequence, whole numbers in one list, "
@@ -97,11 +103,12 @@ def check_boundaries(
     doing: str, boundaries: Any, lengths: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Return the boundaries as an array, if they rise and reach over all lengths."""
-    array = _check_lengths(f"{doing}, for boundaries,", boundaries)
-    if (np.diff(array) < 1).any():
+    array = np.asarray(boundaries)
+    whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
+    if not whole or array[0] < 1 or (np.diff(array.astype(np.int64)) < 1).any():
         raise ShapeError(
-            f"{doing} expected boundaries in rising order, got {list(boundaries)}. "
-            "Sort them: sorted(set(boundaries))."
+            f"{doing} expected boundaries to be whole, positive numbers in rising "
+            f"order, got {boundaries!r:.100}. bucket_boundaries(lengths) finds some."
         )
     if lengths is not None and lengths.max() > array[-1]:
         raise ShapeError(
@@ -109,4 +116,4 @@ def check_boundaries(
             f"{array[-1]}, got {lengths.max()} steps in sequence {lengths.argmax()}. "
             f"Add a boundary: {[*array.tolist(), int(lengths.max())]}."
         )
-    return array
+    return array.astype(np.int64)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .boundaries import bucket_boundaries, check_boundaries
-from .padding import pad_numbered
+from .padding import as_arrays, pad_arrays
 from .shapes import ShapeError, _check_whole
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-# --- Batches in memory ----------------------------------------------------------------
+_LABELS = "the labels of sequence"
 
 
 class BucketBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -87,6 +84,7 @@ def bucket_batches(
     batch_size: int,
     boundaries: Sequence[int] | None = None,
     seed: int | None = None,
+    dtype: DTypeLike = "float32",
 ) -> BucketBatches:
     """Batch sequences of similar length together, padded to a few different lengths.
 
@@ -106,6 +104,8 @@ def bucket_batches(
     seed : int, optional
         Deal and order the batches anew each epoch. If not given, all epochs have the
         same batches.
+    dtype : dtype
+        Type of the padded sequences, as for `pad_batch`: "int32" for tokens.
 
     Returns
     -------
@@ -119,17 +119,19 @@ def bucket_batches(
         As `pad_batch`; if sequences and labels differ in number or steps; if a sequence
         is longer than the last boundary.
     TypeError, ValueError
-        As `pad_batch`.
+        As `pad_batch`; if labels are objects, or named.
 
     Notes
     -----
     Every sequence comes once an epoch, in one of at most two shapes of batch for each
-    boundary. The dealing depends on `seed` and the epoch alone. On top of it `fit`
-    shuffles the order of batches with Python's random numbers, which
-    `keras.utils.set_random_seed` fixes, or ``shuffle=False`` turns off.
+    boundary. The dealing depends on `seed` and the epoch alone; each `fit`, `evaluate`
+    or `predict` deals anew when an epoch of it ends. On top of it `fit` shuffles the
+    order of batches with Python's random numbers, which `keras.utils.set_random_seed`
+    fixes, or ``shuffle=False`` turns off.
 
     Predictions come in bucket order. To put them back, leave out the seed:
-    ``predictions[np.argsort(batches.order)]``.
+    ``predictions[np.argsort(batches.order)]``. With a label a step, Keras does not take
+    ``class_weight`` beside the weights.
 
     Examples
     --------
@@ -139,142 +141,74 @@ def bucket_batches(
     [((2, 5, 3), [0, 0]), ((2, 10, 3), [1, 1])]
     """
     batch_size = _check_whole("bucket_batches", "batch_size", batch_size)
-    sequences = list(sequences)
-    steps_each = np.array([len(each) for each in map(np.atleast_1d, sequences)], int)
-    per_step = _check_labels(labels, steps_each)
-    if not steps_each.size or not steps_each.all():
-        pad_numbered(enumerate(sequences))  # says what is wrong
+    _check_seed(seed)
+    arrays = as_arrays(sequences)
+    steps = np.array([len(array) for array in arrays.values()])
+    whole, per_step = _check_labels(labels, steps)
     if boundaries is None:
-        boundaries = bucket_boundaries(steps_each, min_samples=batch_size)
-    ends = check_boundaries("bucket_batches", boundaries, steps_each)
-    place = np.searchsorted(ends, steps_each)
+        boundaries = bucket_boundaries(steps, min_samples=batch_size)
+    ends = check_boundaries("bucket_batches", boundaries, steps)
+    place = np.searchsorted(ends, steps)
     buckets = []
     for number in np.unique(place):
-        sample = np.flatnonzero(place == number)
-        end = int(ends[number])
-        x, mask = pad_numbered([(i, sequences[i]) for i in sample], end)
+        sample, end = np.flatnonzero(place == number), int(ends[number])
+        x, mask = pad_arrays({i: arrays[i] for i in sample}, end, dtype=dtype)
         bucket = {"sample": sample, "x": x, "mask": mask}
+        if whole is not None:
+            bucket["y"] = whole[sample]
         if per_step:
-            held = [(i, np.asarray(labels[i])) for i in sample]
-            dtype = np.result_type(*[label for _, label in held])
-            bucket["y"], _ = pad_numbered(held, end, dtype=dtype)
+            kind = np.result_type(*{label.dtype for label in per_step.values()})
+            held = {i: per_step[i] for i in sample}
+            bucket["y"], _ = pad_arrays(held, end, dtype=kind, what=_LABELS)
             bucket["weights"] = mask.astype(np.float32)
-        elif labels is not None:
-            bucket["y"] = np.asarray(labels)[sample]
         buckets.append(bucket)
     return BucketBatches(buckets, batch_size, seed)
 
 
-def _check_labels(labels: Any, lengths: NDArray[np.int64]) -> bool:
-    """Tell whether there is a label a step, and refuse what fits neither."""
+def _check_seed(seed: Any) -> None:
+    if seed is not None:
+        _check_whole("bucket_batches", "seed", seed, at_least=0)
+
+
+def _check_labels(
+    labels: Any, steps: NDArray[np.int64]
+) -> tuple[NDArray[Any] | None, dict[int, NDArray[Any]]]:
+    """Return labels of sequences as an array, or labels of steps by sequence."""
     if labels is None:
-        return False
-    if len(labels) != len(lengths):
+        return None, {}
+    held = labels if hasattr(labels, "shape") else list(labels)
+    kind = getattr(getattr(labels, "dtype", None), "kind", None)
+    if isinstance(labels, Mapping) or kind == "O":
+        raise TypeError(
+            "bucket_batches expected labels in an array, one a sequence, or in a list "
+            f"of arrays, one a step, got a {type(labels).__name__} of objects. Convert "
+            "them: np.array(labels), or list(labels)."
+        )
+    if len(held) != len(steps):
         raise ShapeError(
             "bucket_batches expected as many labels as sequences, got "
-            f"{len(labels)} labels and {len(lengths)} sequences. Each needs its own."
+            f"{len(held)} labels and {len(steps)} sequences. Each needs its own."
         )
-    if not isinstance(labels, (list, tuple)) or all(np.ndim(y) == 0 for y in labels):
-        return False
-    for number, (label, length) in enumerate(zip(labels, lengths, strict=True)):
+    if isinstance(held, list) and any(np.ndim(label) for label in held):
+        return None, _check_steps(held, steps)
+    array = np.asarray(held)
+    if array.dtype == object:
+        raise TypeError(
+            f"bucket_batches expected labels of one type, got {labels!r:.100}. Fill in "
+            "what is missing."
+        )
+    return array, {}
+
+
+def _check_steps(
+    labels: list[Any], steps: NDArray[np.int64]
+) -> dict[int, NDArray[Any]]:
+    """Return labels of steps as arrays, if there are as many as steps."""
+    for number, (label, length) in enumerate(zip(labels, steps, strict=True)):
         if np.ndim(label) == 0 or len(label) != length:
             raise ShapeError(
                 "bucket_batches took the list of labels for a label a step, and "
                 f"expected {length} in sequence {number}, got {np.shape(label)}. If "
                 "they are one vector a sequence, stack them: np.stack(labels)."
             )
-    return True
-
-
-# --- Batches of data that do not fit in memory ----------------------------------------
-
-
-def bucket_dataset(
-    dataset: tf.data.Dataset, *, batch_size: int, boundaries: Sequence[int]
-) -> tf.data.Dataset:
-    """Batch a `tf.data.Dataset` of single sequences as `bucket_batches` does lists.
-
-    The dataset is read once from start to end, and a batch leaves as soon as its bucket
-    is full, so that at most ``batch_size * len(boundaries)`` sequences are held.
-
-    Parameters
-    ----------
-    dataset : tf.data.Dataset
-        Elements (sequence, label): (time, ...) of floats, and any label. A label whose
-        first axis has no fixed size is one label a step. Shuffle it before.
-    batch_size : int
-        Sequences in a batch; the last batch of each bucket may hold fewer.
-    boundaries : sequence of int
-        The lengths to pad to, in rising order: `bucket_boundaries` finds good ones from
-        a sample of the lengths.
-
-    Returns
-    -------
-    tf.data.Dataset
-        Of ``((x, mask), y)``, or with a label a step ``((x, mask), y, weights)``.
-
-    Raises
-    ------
-    ShapeError
-        If elements are not (sequence, label), or boundaries do not rise.
-    tensorflow.errors.InvalidArgumentError
-        When it is read: if a sequence is empty or longer than the last boundary, or has
-        other steps than its labels, or holds NaN or infinity.
-
-    Notes
-    -----
-    The number of batches is not known before they are counted, so `fit` warns once that
-    the input ran out, at the end of the first epoch. Give it ``shuffle=False``.
-
-    Examples
-    --------
-    >>> import tensorflow as tf
-    >>> series = [np.ones((steps, 3), "float32") for steps in (5, 9, 4, 10)]
-    >>> dataset = tf.data.Dataset.from_generator(
-    ...     lambda: zip(series, [0, 1, 0, 1]),
-    ...     output_signature=(tf.TensorSpec((None, 3)), tf.TensorSpec((), tf.int64)),
-    ... )
-    >>> batches = bucket_dataset(dataset, batch_size=2, boundaries=[5, 10])
-    >>> [tuple(x.shape) for (x, mask), y in batches]
-    [(2, 5, 3), (2, 10, 3)]
-    """
-    import tensorflow as tf
-
-    batch_size = _check_whole("bucket_dataset", "batch_size", batch_size)
-    ends = check_boundaries("bucket_dataset", boundaries).tolist()
-    spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2 or not spec[0].shape.rank:
-        raise ShapeError(
-            "bucket_dataset expected elements (sequence, label), the sequence (time, "
-            f"...), got {spec}. Map to that form, and leave batching to this function."
-        )
-    per_step = bool(spec[1].shape.rank) and spec[1].shape[0] is None
-
-    def check(x: Any, y: Any) -> Any:
-        time = tf.shape(x)[0]
-        held = "bucket_dataset expected a sequence of at least one step, and of at "
-        checks = [
-            tf.debugging.assert_positive(
-                time, held + "least one. Leave out empty ones."
-            ),
-            tf.debugging.assert_less_equal(
-                time, ends[-1], f"{held}most {ends[-1]}, the last boundary. Add one."
-            ),
-        ]
-        if per_step:
-            message = "bucket_dataset expected a label for each step."
-            checks.append(tf.debugging.assert_equal(tf.shape(y)[0], time, message))
-        if x.dtype.is_floating:
-            message = "bucket_dataset expected finite numbers. Fill gaps before."
-            x = tf.debugging.check_numerics(x, message)
-        with tf.control_dependencies([op for op in checks if op is not None]):
-            mask = tf.ones([time], tf.bool)
-        weights = (tf.ones([time], tf.float32),) if per_step else ()
-        return (x, mask), y, *weights
-
-    return dataset.map(check).bucket_by_sequence_length(
-        lambda inputs, *_: tf.shape(inputs[0])[0],
-        bucket_boundaries=[end + 1 for end in ends],
-        bucket_batch_sizes=[batch_size] * (len(ends) + 1),
-        pad_to_bucket_boundary=True,
-    )
+    return as_arrays(labels, _LABELS)

@@ -8,7 +8,14 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from ._windows import check_mask, check_series, fill_padding, pad_windows, window_mask
+from ._windows import (
+    as_floats,
+    check_mask,
+    check_series,
+    fill_padding,
+    pad_windows,
+    window_mask,
+)
 from .pooling import MaskedGlobalAveragePooling1D, MaskedGlobalMaxPooling1D
 from .shapes import ShapeError, _check_whole
 
@@ -44,6 +51,8 @@ class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
     with "same", at lengths that are no multiple of the stride. There Keras shifts the
     windows by a part of what is missing; here they stay.
 
+    A saved model loads where the layers are known: import one of them before.
+
     Examples
     --------
     >>> import numpy as np
@@ -55,15 +64,14 @@ class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
         """Make the kernel, for (batch, time, channels)."""
-        check_series(self, input_shape)
+        check_series(self, input_shape, self._window)
         super().build(input_shape)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Convolve the real steps: (batch, time, filters)."""
-        window = self._reach if self.padding == "valid" else 1
-        check_series(self, inputs.shape, window)
+        check_series(self, inputs.shape, self._window)
         check_mask(self, inputs.shape, mask)
-        x = fill_padding(inputs, mask, 0.0)
+        x = fill_padding(as_floats(self, inputs), mask, 0.0)
         x = pad_windows(x, self._reach, self.strides[0], self.padding)
         x = ops.conv(
             x,
@@ -75,13 +83,21 @@ class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
         )
         if self.use_bias:
             x = ops.add(x, self.bias)
-        if self.activation is not None:
-            x = self.activation(x)
-        return fill_padding(x, self.compute_mask(inputs, mask), 0.0)
+        real = self.compute_mask(inputs, mask)
+        if self.activation not in (None, keras.activations.linear):
+            # Where an activation has no gradient, such as log at 0, even an output that
+            # is dropped would make the gradient NaN.
+            x = self.activation(fill_padding(x, real, 1.0))
+        return fill_padding(x, real, 0.0)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return which steps of the output are real: (batch, time)."""
         return window_mask(mask, self._reach, self.strides[0], self.padding)
+
+    @property
+    def _window(self) -> int:
+        """The steps that a sequence needs at least."""
+        return self._reach if self.padding == "valid" else 1
 
     @property
     def _reach(self) -> int:
@@ -130,7 +146,7 @@ def masked_cnn1d(
     -----
     The fully convolutional network of Wang, Yan and Oates, arXiv:1611.06455, in which
     every layer that looks beyond one step is given the mask, with the maximum beside
-    the mean.
+    the mean. To load a saved model, import this function or a masked layer before.
 
     Examples
     --------
@@ -143,6 +159,11 @@ def masked_cnn1d(
         raise ShapeError(
             "masked_cnn1d expected an input_shape (time, channels), got "
             f"{input_shape!r}. Leave the batch axis out; for any length: (None, 12)."
+        )
+    if not isinstance(filters, (tuple, list)) or not filters:
+        raise ShapeError(
+            "masked_cnn1d expected filters to be a sequence, one number for each "
+            f"convolution, got {filters!r}. For a single convolution: filters=(128,)."
         )
     for size in (*(size for size in shape if size is not None), kernel_size, *filters):
         _check_whole("masked_cnn1d", "each size", size)

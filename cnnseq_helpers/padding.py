@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -61,38 +61,54 @@ def pad_batch(
     >>> mask.tolist()
     [[True, True, True], [True, False, False]]
     """
-    return pad_numbered(enumerate(sequences), length, multiple_of, value, dtype)
+    return pad_arrays(as_arrays(sequences), length, multiple_of, value, dtype)
 
 
-def pad_numbered(
-    sequences: Iterable[tuple[int, Any]],
+def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]:
+    """Return the sequences as arrays that are alike, by their numbers.
+
+    Errors call them by `what` and number, so that labels a step can be told apart.
+    """
+    if not isinstance(sequences, Iterable) or isinstance(sequences, (str, Mapping)):
+        raise ShapeError(
+            f"pad_batch expected a list of arrays (time, ...), got a "
+            f"{type(sequences).__name__}. For a single one: [sequence]."
+        )
+    arrays = {i: _as_array(what, i, each) for i, each in enumerate(sequences)}
+    if not arrays:
+        raise ShapeError("pad_batch expected at least one sequence, got none.")
+    alike = len({array.shape[1:] for array in arrays.values()}) == 1
+    if not alike or not all(map(len, arrays.values())):
+        _refuse_shape(what, arrays)
+    return arrays
+
+
+def pad_arrays(
+    arrays: Mapping[int, NDArray[Any]],
     length: int | None = None,
     multiple_of: int | None = None,
     value: float = 0.0,
     dtype: DTypeLike = "float32",
+    what: str = "sequence",
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Pad sequences that have numbers, by which errors call them."""
+    """Pad arrays that `as_arrays` has found to be alike."""
     dtype = _check_dtype(dtype)
-    arrays = {number: _as_array(number, each) for number, each in sequences}
-    if not arrays:
-        raise ShapeError("pad_batch expected at least one sequence, got none.")
-    lengths = np.array([len(array) for array in arrays.values()])
-    behind = {array.shape[1:] for array in arrays.values()}
-    if len(behind) > 1 or not lengths.all():
-        _refuse_shape(arrays)
     if {array.dtype for array in arrays.values()} != {dtype}:
         for number, array in arrays.items():
-            _check_kept(number, array, dtype)
+            _check_kept(f"{what} {number}", array, dtype)
+    lengths = np.array([len(array) for array in arrays.values()])
     steps = _padded_length(list(arrays), lengths, length, multiple_of)
-    x = np.zeros((len(arrays), steps, *behind.pop()), dtype)
-    if value:
-        x[:] = _check_value(value, dtype)
+    behind = next(iter(arrays.values())).shape[1:]
+    x = np.zeros((len(arrays), steps, *behind), dtype)
+    fill = _check_value(value, dtype)
+    if fill != 0:
+        x[:] = fill
     with np.errstate(over="ignore"):
         for row, array in zip(x, arrays.values(), strict=True):
             row[: len(array)] = array
     mask = np.arange(steps) < lengths[:, None]
     if dtype.kind == "f":
-        _check_finite(x, mask, arrays)
+        _check_finite(what, x, mask, arrays)
     return x, mask
 
 
@@ -106,53 +122,59 @@ def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return checked
 
 
-def _as_array(number: int, sequence: Any) -> NDArray[Any]:
+def _as_array(what: str, number: int, sequence: Any) -> NDArray[Any]:
     """Return a sequence as an array of numbers with a time axis."""
     try:
         array = np.asarray(sequence)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ShapeError(
-            f"pad_batch expected sequence {number} to have as many channels at every "
-            f"step, got {error}. Fill in what is missing."
+            f"pad_batch expected {what} {number} to have as many channels at every "
+            f"step, got {type(error).__name__}: {error}. Fill in what is missing."
         ) from error
     if array.ndim == 0:
         raise ShapeError(
-            f"pad_batch expected sequence {number} to be (time, ...), got the single "
-            f"value {sequence!r}. Give a list of sequences: [sequence]."
+            f"pad_batch expected {what} {number} to be an array (time, ...), got a "
+            f"{type(sequence).__name__}. Give a list of arrays: [np.asarray(...), ...]."
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"pad_batch expected numbers in sequence {number}, got "
-            f"{array.dtype}. Convert it: np.asarray(sequence, 'float32')."
+            f"pad_batch expected real numbers in {what} {number}, got {array.dtype}. "
+            "Convert it in a way that keeps what it means."
+        )
+    if np.ma.is_masked(sequence):
+        raise ValueError(
+            f"pad_batch expected all numbers of {what} {number} to be there, got a "
+            "masked array. Fill it: sequence.filled(...)."
         )
     return array
 
 
-def _refuse_shape(arrays: dict[int, NDArray[Any]]) -> NoReturn:
+def _refuse_shape(what: str, arrays: Mapping[int, NDArray[Any]]) -> NoReturn:
     """Name the sequence that can't stand beside the first."""
-    behind = next(iter(arrays.values())).shape[1:]
+    (first, *_) = arrays
+    behind = arrays[first].shape[1:]
     for number, array in arrays.items():
         if len(array) == 0:
             raise ShapeError(
-                f"pad_batch expected at least one step in sequence {number}, got "
+                f"pad_batch expected at least one step in {what} {number}, got "
                 f"{array.shape}. Leave it out, together with its label."
             )
         if array.shape[1:] != behind:
             expected = ", ".join(["time", *map(str, behind)])
             raise ShapeError(
-                f"pad_batch expected sequence {number} to be ({expected}) like the "
-                f"first, got {array.shape}. Time comes first; bring all to the same "
+                f"pad_batch expected {what} {number} to be ({expected}) like {what} "
+                f"{first}, got {array.shape}. Time comes first; bring all to the same "
                 "channels, and frames to the same size."
             )
     raise AssertionError("some sequence is unlike the first")
 
 
-def _check_kept(number: int, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+def _check_kept(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
     """Refuse numbers that `dtype` would cut, wrap or round to other whole numbers."""
     if array.dtype.kind == "f" and dtype.kind != "f":
         raise TypeError(
             f"pad_batch expected whole numbers for dtype={dtype.name}, got "
-            f"{array.dtype} in sequence {number}: what stands behind the point would "
+            f"{array.dtype} in {name}: what stands behind the point would "
             "be cut. Leave dtype at 'float32'."
         )
     if array.dtype.kind == "f":
@@ -172,14 +194,21 @@ def _check_kept(number: int, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
         if not np.isfinite(there) or int(there) != came:
             raise ValueError(
                 f"pad_batch expected numbers that {dtype.name} can hold, got {came} in "
-                f"sequence {number} at step {place[0]}. Give a wider dtype."
+                f"{name} at step {place[0]}. Give a wider dtype."
             )
 
 
-def _check_value(value: float, dtype: np.dtype[Any]) -> Any:
+def _check_value(value: Any, dtype: np.dtype[Any]) -> Any:
+    given = np.asarray(value)
+    if given.ndim or given.dtype.kind not in "biuf":
+        raise TypeError(
+            f"pad_batch expected value to be one real number, got {value!r}. Leave it "
+            "at 0: the masked layers do not look at it."
+        )
     with np.errstate(all="ignore"):
-        cast = np.asarray(value).astype(dtype)
-    if dtype.kind != "f" and cast != value:
+        cast = given.astype(dtype)
+    rounded = dtype.kind == "f" and (np.isfinite(cast) or not np.isfinite(given))
+    if not rounded and cast != given:
         raise ValueError(
             f"pad_batch expected a value that {dtype.name} can hold, got {value!r}. "
             "Change value or dtype."
@@ -209,7 +238,10 @@ def _padded_length(
 
 
 def _check_finite(
-    x: NDArray[Any], mask: NDArray[np.bool_], arrays: dict[int, NDArray[Any]]
+    what: str,
+    x: NDArray[Any],
+    mask: NDArray[np.bool_],
+    arrays: Mapping[int, NDArray[Any]],
 ) -> None:
     """Refuse NaN and infinities, which one step of training spreads to all weights."""
     with np.errstate(all="ignore"):
@@ -221,10 +253,10 @@ def _check_finite(
     row, *place = np.unravel_index(wrong.argmax(), x.shape)
     number = list(arrays)[row]
     came = arrays[number][tuple(place)]
-    cure = (
-        f"which {x.dtype} has not. Give a wider dtype, or scale the data."
-        if np.isfinite(came)
-        else "Fill gaps before padding, or leave the sequence out."
+    cure = "Fill gaps before padding, or leave the sequence out."
+    if np.isfinite(came):
+        cure = f"That is beyond {x.dtype}: give a wider dtype, or scale the data."
+    raise ValueError(
+        f"pad_batch expected finite numbers, got {came} in {what} {number} at step "
+        f"{place[0]}. {cure}"
     )
-    where = f"in sequence {number} at step {place[0]}"
-    raise ValueError(f"pad_batch expected finite numbers, got {came} {where}. {cure}")

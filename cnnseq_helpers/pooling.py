@@ -7,7 +7,15 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from ._windows import check_mask, check_series, fill_padding, pad_windows, window_mask
+from ._windows import (
+    as_floats,
+    check_mask,
+    check_series,
+    fill_padding,
+    pad_windows,
+    window_mask,
+)
+from .shapes import ShapeError
 
 
 class _MaskedPooling:
@@ -17,6 +25,16 @@ class _MaskedPooling:
     strides: tuple[int]
     padding: str
     pool_mode: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.padding = str(self.padding).lower()
+        if self.padding not in ("valid", "same"):
+            raise ShapeError(
+                f"{type(self).__name__} expected padding 'valid' or 'same', got "
+                f"{self.padding!r}. To pool the past only, put ZeroPadding1D("
+                "(pool_size - 1, 0)) in front of a 'valid' pooling layer."
+            )
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return which steps of the output are real: (batch, time)."""
@@ -72,7 +90,7 @@ class MaskedMaxPooling1D(_MaskedPooling, layers.MaxPooling1D):  # type: ignore[m
         check_series(self, inputs.shape, window)
         check_mask(self, inputs.shape, mask)
         lowest = float("-inf")
-        x = self._pool(fill_padding(inputs, mask, lowest), lowest)
+        x = self._pool(fill_padding(as_floats(self, inputs), mask, lowest), lowest)
         return fill_padding(x, self.compute_mask(inputs, mask), 0.0)
 
 
@@ -109,9 +127,9 @@ class MaskedAveragePooling1D(_MaskedPooling, layers.AveragePooling1D):  # type: 
         window = self.pool_size[0] if self.padding == "valid" else 1
         check_series(self, inputs.shape, window)
         check_mask(self, inputs.shape, mask)
-        real = fill_padding(ops.ones_like(inputs[..., :1]), mask, 0.0)
-        share = self._pool(real, 0.0)
-        x = self._pool(fill_padding(inputs, mask, 0.0), 0.0)
+        x = as_floats(self, inputs)
+        share = self._pool(fill_padding(ops.ones_like(x[..., :1]), mask, 0.0), 0.0)
+        x = self._pool(fill_padding(x, mask, 0.0), 0.0)
         x = ops.where(share > 0, x / ops.where(share > 0, share, 1.0), 0.0)
         return fill_padding(x, self.compute_mask(inputs, mask), 0.0)
 
@@ -146,8 +164,10 @@ class MaskedGlobalAveragePooling1D(layers.GlobalAveragePooling1D):  # type: igno
         """Pool the real steps: (batch, channels)."""
         check_series(self, inputs.shape, 0)
         check_mask(self, inputs.shape, mask)
+        inputs = as_floats(self, inputs)
         # Half precision would overflow in the sum of a few thousand steps.
-        x = ops.cast(fill_padding(inputs, mask, 0.0), "float32")
+        wide = keras.backend.result_type(inputs.dtype, "float32")
+        x = ops.cast(fill_padding(inputs, mask, 0.0), wide)
         real = fill_padding(ops.ones_like(x[..., :1]), mask, 0.0)
         steps = ops.maximum(ops.sum(real, axis=1, keepdims=self.keepdims), 1.0)
         mean = ops.sum(x, axis=1, keepdims=self.keepdims) / steps
@@ -181,7 +201,7 @@ class MaskedGlobalMaxPooling1D(layers.GlobalMaxPooling1D):  # type: ignore[misc]
         """Pool the real steps: (batch, channels)."""
         check_series(self, inputs.shape, 0)
         check_mask(self, inputs.shape, mask)
-        lowest = float("-inf")
+        inputs, lowest = as_floats(self, inputs), float("-inf")
         x = fill_padding(inputs, mask, lowest)
         x = ops.max(x, axis=1, keepdims=self.keepdims, initial=lowest)
         real = fill_padding(ops.ones_like(inputs[..., :1]), mask, 0.0)

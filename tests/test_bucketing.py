@@ -65,6 +65,11 @@ def test_boundaries_pad_as_little_as_any(lengths, num_buckets, min_samples):
     assert padded_steps(lengths, found) == least
 
 
+def test_a_few_long_sequences_do_not_spoil_the_boundaries():
+    lengths = np.append(random.integers(1, 5001, 100_000), [1_000_000] * 5)
+    assert padded_steps(lengths, bucket_boundaries(lengths)) < 1.2 * lengths.sum()
+
+
 def test_boundaries_of_many_different_lengths_are_found_quickly():
     lengths = random.integers(1, 100_000, size=50_000)
     found = bucket_boundaries(lengths, num_buckets=8)
@@ -263,13 +268,44 @@ def test_vectors_and_lists_of_numbers_are_labels_of_sequences():
         ),
         ([3, 9], None, {"boundaries": [9, 5]}, ShapeError, "rising order"),
         ([3, 9], None, {"boundaries": [5, 5, 9]}, ShapeError, "rising order"),
-        ([3, 9], None, {"boundaries": []}, ShapeError, "for boundaries, expected"),
-        ([3, 0], None, {}, ShapeError, "one step in"),
+        ([3, 9], None, {"boundaries": []}, ShapeError, "in rising order, got"),
+        ([3, 0], None, {}, ShapeError, "one step in sequence 1"),
+        ([3, 9], None, {"boundaries": [0, 9]}, ShapeError, "whole, positive numbers"),
+        ([3, 9], None, {"boundaries": [5.0, 9.0]}, ShapeError, "whole, positive"),
+        ([3, 9], None, {"boundaries": 9}, ShapeError, "in rising order, got 9"),
+        ([3, 9], None, {"seed": -1}, ShapeError, "seed to be a whole number"),
+        ([3, 4], {"a": 1, "b": 2}, {}, TypeError, "got a dict of objects"),
+        ([3, 4], [0, None], {}, TypeError, "labels of one type"),
+        ([3, 4], [[0] * 3, [0, np.nan, 0, 0]], {}, ValueError, "labels of sequence 1"),
+        ([3, 4], [["a"] * 3, ["b"] * 4], {}, TypeError, "in the labels of sequence 0"),
     ],
 )
 def test_batches_that_do_not_fit_are_refused(lengths, labels, options, error, message):
     with pytest.raises(error, match=message):
         bucket_batches(series(lengths), labels, **{"batch_size": 2} | options)
+
+
+def test_sequences_in_different_buckets_must_be_alike_too():
+    with pytest.raises(ShapeError, match="sequence 1 to be .time, 2. like sequence 0"):
+        bucket_batches([np.ones((3, 2)), np.ones((9, 5))], batch_size=1)
+    labels = [np.ones((3, 2)), np.ones((9, 5))]
+    with pytest.raises(ShapeError, match="the labels of sequence 1 to be"):
+        bucket_batches(series([3, 9]), labels, batch_size=1)
+    ragged = np.empty(2, object)
+    ragged[:] = [np.arange(3), np.arange(9)]
+    with pytest.raises(TypeError, match="ndarray of objects"):
+        bucket_batches(series([3, 9]), ragged, batch_size=1)
+    numbers = [np.arange(3), np.full(9, 0.5)]
+    kinds = {
+        y.dtype for _, y, _ in bucket_batches(series([3, 9]), numbers, batch_size=1)
+    }
+    assert kinds == {np.dtype("float64")}
+
+
+def test_tokens_keep_their_type():
+    tokens = [[1, 2, 2**24 + 1], [3]]
+    (((x, _),),) = bucket_batches(tokens, batch_size=2, dtype="int32")
+    assert x.tolist() == [[1, 2, 2**24 + 1], [3, 0, 0]]
 
 
 def test_a_fault_in_the_data_names_the_right_sequence():
@@ -340,6 +376,10 @@ def test_dataset_of_another_form_is_refused():
         tf.data.Dataset.from_tensor_slices(np.ones((4, 5, 3))),
         tf.data.Dataset.from_tensor_slices((np.ones(4), np.ones(4))),
         tf.data.Dataset.from_tensor_slices({"x": np.ones((4, 5, 3))}),
+        tf.data.Dataset.from_tensor_slices((np.ones((4, 5, 3)), {"y": np.ones(4)})),
+        as_dataset(series([3]), [0], tf.TensorSpec((), tf.int64)).batch(2),
+        as_dataset(series([3]), [[[0]]], tf.TensorSpec((None, None), tf.int64)),
+        as_dataset(series([3]), [0], tf.TensorSpec(None, tf.int64)),
     ):
         with pytest.raises(ShapeError, match="elements .sequence, label"):
             bucket_dataset(dataset, batch_size=2, boundaries=[8])

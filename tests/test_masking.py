@@ -255,6 +255,55 @@ def test_padding_gets_and_gives_no_gradient(kind):
     assert all(np.isfinite(each).all() for each in gradients)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("name", ["log", "sqrt", "unit", "reciprocal"])
+def test_an_activation_without_gradient_at_zero_does_no_harm(name, jit_compile):
+    activation = {
+        "log": lambda x: keras.ops.log(keras.ops.square(x)),
+        "sqrt": lambda x: keras.ops.sqrt(keras.ops.abs(x)),
+        "unit": lambda x: x / keras.ops.norm(x, axis=-1, keepdims=True),
+        "reciprocal": lambda x: 1 / x,
+    }[name]
+    inputs, mask = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
+    layer = MaskedConv1D(3, 3, padding="same", activation=activation)
+    pooled = MaskedGlobalAveragePooling1D()(layer(inputs, mask=mask), mask=mask)
+    model = keras.Model([inputs, mask], pooled)
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    x, real = pad_batch([random.normal(size=(n, 2)) for n in (3, 9)], length=15)
+    model.train_on_batch([x, real], np.ones((2, 3)))
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_whole_numbers_are_taken_as_floats(kind):
+    x = random.integers(0, 9, size=(2, 12, 2))
+    mask = np.arange(12) < np.array([[12], [5]])
+    layer = LAYERS[kind]()
+    expected = layer(x.astype("float32"), mask=mask)
+    np.testing.assert_array_equal(layer(x, mask=mask), expected)
+    np.testing.assert_array_equal(layer(x), layer(x.astype("float32")))
+
+
+def test_mean_keeps_double_precision():
+    x = np.array([1.0, 1.0, 1 + 3e-9]).reshape(1, 3, 1)
+    mean = np.asarray(MaskedGlobalAveragePooling1D(dtype="float64")(x))[0, 0]
+    assert mean - 1 == pytest.approx(1e-9, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", [MaskedMaxPooling1D, MaskedAveragePooling1D])
+def test_pooling_knows_two_paddings(kind):
+    assert kind(3, padding="VALID")(np.ones((1, 7, 1), "float32")).shape == (1, 2, 1)
+    for padding in ("vaild", "causal"):
+        with pytest.raises(ShapeError, match="'valid' or 'same', got"):
+            kind(3, padding=padding)
+
+
+@pytest.mark.parametrize("layer", [MaskedConv1D(2, 4), MaskedMaxPooling1D(4)])
+def test_a_window_that_does_not_fit_is_refused(layer):
+    with pytest.raises(ShapeError, match="at least 4 steps, .* got 3. Pad to that"):
+        layer(np.ones((1, 3, 2), "float32"))
+
+
 def test_mask_travels_along_when_it_is_not_given_again():
     x, mask = pad_batch([np.ones((steps, 2)) for steps in (4, 9)])
     masked = layers.Masking()(x)
@@ -290,12 +339,14 @@ def test_receptive_field_is_the_measured_one(layer, steps):
         ((2, 9, 4), (2, 8), ShapeError, r"a mask \(batch=2, time=9\).* got \(2, 8\)"),
         ((2, 9, 4), (2, 9, 4), ShapeError, r"got \(2, 9, 4\)"),
         ((2, 9, 4), (9,), ShapeError, r"got \(9,\)"),
+        ((2, 9, 4), [[True] * 9] * 2, TypeError, "that is an array, got a list"),
         ((2, 9, 4), "float", TypeError, "booleans, True where a step is real, got"),
         ((2, 9, 4), "int32", TypeError, "got int32. pad_batch returns such a mask"),
     ],
 )
 def test_what_does_not_fit_is_refused(kind, x, mask, error, message):
-    mask = np.ones((2, 9), mask) if isinstance(mask, str) else np.ones(mask, bool)
+    if not isinstance(mask, list):
+        mask = np.ones((2, 9), mask) if isinstance(mask, str) else np.ones(mask, bool)
     # Keras's own check of the number of axes may come first.
     with pytest.raises((error, ValueError), match=f"{message}|found ndim"):
         LAYERS[kind]()(np.zeros(x, "float32"), mask=mask)
@@ -399,6 +450,8 @@ def test_masked_cnn1d_is_the_model_written_out():
         ((12,), {}, r"\(time, channels\), got \(12,\)"),
         ((None, None), {}, r"got \(None, None\)"),
         (12, {}, "got 12"),
+        ((None, 12), {"filters": 4}, "a sequence, one number for each"),
+        ((None, 12), {"filters": ()}, "a sequence, one number for each"),
         ((None, 12), {"filters": (0,)}, "whole number of at least 1, got 0"),
         ((None, 12), {"kernel_size": 1.5}, "got 1.5"),
         ((None, 12.0), {}, "got 12.0"),

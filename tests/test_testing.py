@@ -139,15 +139,12 @@ INVARIANT = {
     "LSTM, steps": lambda: with_mask(layers.LSTM(3, return_sequences=True)),
     "causal": lambda: sequential(layers.Conv1D(3, 3, padding="causal")),
     "one step": lambda: sequential(layers.Dense(3), layers.LayerNormalization()),
-    "one step, fixed": lambda: sequential(layers.Dense(3), steps=9),
     "pooled": lambda: with_mask(layers.Dense(3), layers.GlobalAveragePooling1D()),
 }
 VARYING = {
     "same": lambda: sequential(layers.Conv1D(3, 3, padding="same")),
-    "same, fixed": lambda: sequential(layers.Conv1D(3, 3, padding="same"), steps=9),
     "stride": lambda: sequential(layers.Conv1D(3, 3, strides=2, padding="same")),
     "LSTM": lambda: sequential(layers.LSTM(3)),
-    "LSTM, fixed": lambda: sequential(layers.LSTM(3), steps=9),
     "backwards": lambda: sequential(
         layers.Bidirectional(layers.LSTM(3, return_sequences=True))
     ),
@@ -234,6 +231,40 @@ def test_several_outputs_tokens_and_models_of_ones_own_are_taken():
         assert_padding_invariant(model, tokens, mask)
 
 
+def test_a_huge_output_does_not_hide_the_others():
+    x, mask = batch(5, 9)
+    inputs, real = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
+    wrong = layers.GlobalMaxPooling1D()(inputs)
+    for huge in (-1e9, -np.inf):
+        beside = layers.Concatenate()([wrong, keras.ops.full_like(wrong, huge)])
+        with pytest.raises(AssertionError, match="its output moved by"):
+            assert_padding_invariant(keras.Model([inputs, real], beside), x, mask)
+    right = MaskedGlobalAveragePooling1D()(inputs, mask=real)
+    beside = layers.Concatenate()([right, keras.ops.full_like(right, -np.inf)])
+    assert_padding_invariant(keras.Model([inputs, real], beside), x, mask)
+
+
+def test_a_fault_that_low_precision_biases_make_is_found():
+    inputs, real = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
+    zeroed = keras.ops.where(real[..., None], inputs, 0.0)
+    biased = layers.Dense(3, dtype="bfloat16")(zeroed)
+    total = layers.Lambda(lambda x: keras.ops.sum(x, 1), dtype="bfloat16")(biased)
+    with pytest.raises(AssertionError):
+        assert_padding_invariant(keras.Model([inputs, real], total), *batch(5, 9))
+
+
+def test_models_of_named_inputs_and_unbuilt_ones_are_taken():
+    x, mask = batch(5, 9)
+    inputs = keras.Input((None, 2), name="series")
+    real = keras.Input((None,), dtype="bool", name="mask")
+    pooled = MaskedGlobalAveragePooling1D()(inputs, mask=real)
+    named = keras.Model({"series": inputs, "mask": real}, pooled)
+    assert_padding_invariant(named, x, mask)
+    unbuilt = keras.Sequential([MaskedConv1D(3, 3), MaskedGlobalAveragePooling1D()])
+    with pytest.raises(AssertionError):  # nobody gives it the mask
+        assert_padding_invariant(unbuilt, x, mask)
+
+
 @pytest.mark.parametrize(
     ("x", "mask", "message"),
     [
@@ -252,8 +283,16 @@ def test_a_mask_that_does_not_fit_is_refused(x, mask, message):
 
 def test_a_model_that_cannot_be_run_or_compared_is_refused():
     x, mask = batch(2, 9)
-    with pytest.raises(ShapeError, match="Leave out sequences that are too short"):
+    with pytest.raises(ShapeError, match="leave out sequences that are too short"):
         assert_padding_invariant(sequential(layers.Conv1D(3, 5)), x, mask)
+    with pytest.raises(
+        ShapeError, match="any number of steps, got usual, which takes 9"
+    ):
+        assert_padding_invariant(sequential(layers.Dense(2), steps=9), x, mask)
+    with pytest.raises(TypeError, match="Keras layer or model, got a function"):
+        assert_padding_invariant(lambda x: x, x, mask)
+    with pytest.raises(ValueError, match="NaN for sequence 0 even alone"):
+        assert_padding_invariant(layers.Rescaling(np.nan), x, mask)
     whole = sequential(layers.Lambda(lambda x: keras.ops.swapaxes(x, 1, 2)))
     with pytest.raises(ShapeError, match="outputs of usual that do not depend"):
         assert_padding_invariant(whole, x, mask)
