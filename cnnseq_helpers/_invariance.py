@@ -32,6 +32,14 @@ def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
         )
 
 
+def build(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> None:
+    """Build what is not built yet, for any number of steps."""
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, None, *x.shape[2:]))
+    elif isinstance(model, keras.Layer) and not model.built:
+        run(model, x, mask)
+
+
 def check_model(model: Any) -> None:
     """Refuse what has no weights to read, and models of one length only."""
     if not isinstance(model, keras.Layer):

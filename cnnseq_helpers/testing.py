@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._invariance import (
+    build,
     check_model,
     check_padded,
     compare,
@@ -247,8 +248,7 @@ MaskedConv1D.
     """
     x, mask = np.asarray(x), np.asarray(mask)
     check_padded(x, mask)
-    check_model(model)
-    run(model, x, mask)  # builds what is not built yet
+    build(model, x, mask)
     check_model(model)
     lengths = mask.sum(axis=1).tolist()
     with uneven_weights(model):
