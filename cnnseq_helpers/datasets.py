@@ -125,8 +125,8 @@ def load_japanese_vowels() -> Dataset:
     Notes
     -----
     Kudo, Toyama and Shimbo, "Multidimensional curve classification using
-    passing-through regions", Pattern Recognition Letters 20, 1999,
-    doi:10.1016/S0167-8655(99)00077-X.
+    passing-through regions", Pattern Recognition Letters 20, 1999, and the header of
+    aeon's file.
 
     Examples
     --------

@@ -51,6 +51,9 @@ class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
     with "same", at lengths that are no multiple of the stride. There Keras shifts the
     windows by a part of what is missing; here they stay.
 
+    That convolutions should read masks has been asked of Keras since 2015: issue 411 of
+    keras-team/keras.
+
     A saved model loads where the layers are known: import one of them before.
 
     Examples
