@@ -6,7 +6,7 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PORT ?= 8000
 
-.PHONY: help setup book serve lab notebooks test lint lock clean
+.PHONY: help setup book serve lab notebooks test bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 
 test: $(READY) ## run every test, each notebook included
 	$(BIN)/python -m pytest
+
+bench: $(READY) ## repeat the longer measurements and write their tables
+	$(BIN)/python benchmarks/padding.py
 
 lint: $(READY) ## check the style and the types
 	$(BIN)/ruff check
