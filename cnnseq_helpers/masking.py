@@ -186,5 +186,7 @@ def masked_cnn1d(
         MaskedGlobalAveragePooling1D(name="mean")(x, mask=mask),
         MaskedGlobalMaxPooling1D(name="maximum")(x, mask=mask),
     ]
-    logits = layers.Dense(num_outputs, name="logits")(layers.Concatenate()(pooled))
+    logits = layers.Dense(num_outputs, name="logits")(
+        layers.Concatenate(name="features")(pooled)
+    )
     return keras.Model([inputs, mask], logits, name="masked_cnn1d")
