@@ -74,9 +74,16 @@ def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]
             f"pad_batch expected a list of arrays (time, ...), got a "
             f"{type(sequences).__name__}. For a single one: [sequence]."
         )
-    arrays = {i: _as_array(what, i, each) for i, each in enumerate(sequences)}
+    arrays = dict(enumerate(sequences))
     if not arrays:
         raise ShapeError("pad_batch expected at least one sequence, got none.")
+    # A call for each of thousands of arrays would take as long as padding them.
+    plain = {
+        type(each) is np.ndarray and each.ndim > 0 and each.dtype.kind in "biuf"
+        for each in arrays.values()
+    }
+    if plain != {True}:
+        arrays = {i: _as_array(what, i, each) for i, each in arrays.items()}
     alike = len({array.shape[1:] for array in arrays.values()}) == 1
     if not alike or not all(map(len, arrays.values())):
         _refuse_shape(what, arrays)
