@@ -94,7 +94,9 @@ def refill(x: NDArray[Any], mask: NDArray[np.bool_], fill: str) -> NDArray[Any]:
         filled[~mask] = 0
     elif x.dtype.kind == "f":
         garbage = np.random.default_rng(0).normal(size=filled[~mask].shape)
-        filled[~mask] = 10 * max(np.abs(x[mask]).max(), 1) * garbage
+        garbage *= 10 * max(float(np.abs(x[mask]).max()), 1)
+        largest = float(np.finfo(x.dtype).max)
+        filled[~mask] = np.clip(garbage, -largest, largest)
     else:  # a token must stay one that the model knows
         real = x[mask]
         filled[~mask] = real[
@@ -108,13 +110,13 @@ def uneven_weights(model: Any) -> Iterator[None]:
     """Give biases and statistics of a new model values that are no longer alike."""
     random = np.random.default_rng(0)
     kept = [(each, keras.ops.convert_to_numpy(each)) for each in model.variables]
-    for variable in model.weights:
-        if keras.backend.is_float_dtype(variable.dtype) and len(variable.shape):
+    try:
+        for variable in model.weights:
             value = _as_wide_floats(variable)
             # An LSTM's biases are 0 but for those of the forget gate, which are 1.
-            if len(np.unique(value)) <= 2:
+            alike = value.size > 0 and len(np.unique(value)) <= 2
+            if alike and keras.backend.is_float_dtype(variable.dtype):
                 variable.assign(value + random.uniform(0.1, 0.5, value.shape))
-    try:
         yield
     finally:
         for variable, value in kept:
@@ -149,7 +151,8 @@ def compare(
     with np.errstate(invalid="ignore"):
         moved = np.where(together == alone, 0.0, np.abs(together - alone))
     # Output by output, so that a huge one does not hide what happens to the others.
-    wrong = ~(moved <= tolerance * np.maximum(1.0, np.abs(alone)))  # NaN is wrong too
+    near = moved <= tolerance * np.maximum(1.0, np.abs(alone))
+    wrong = ~(near & np.isfinite(alone)) & (together != alone)  # so NaN is wrong
     if not wrong.any():
         return
     worst = np.unravel_index(np.where(wrong, moved, -1).argmax(), moved.shape)

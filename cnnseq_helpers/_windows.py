@@ -31,7 +31,10 @@ def check_mask(layer: Any, shape: Any, mask: Any) -> None:
     """Refuse a mask that is not one boolean for each step of each sequence."""
     if mask is None:
         return
-    cure = "pad_batch returns such a mask; or: np.arange(time) < lengths[:, None]."
+    cure = (
+        "pad_batch returns such a mask; or: np.arange(time) < lengths[:, None]. As an "
+        'input of a model: keras.Input((None,), dtype="bool").'
+    )
     if not hasattr(mask, "shape"):
         raise TypeError(
             f"{layer.name} expected a mask that is an array, got a "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import keras
@@ -92,9 +92,10 @@ def bucket_batches(
     ----------
     sequences : sequence of array_like, each (time, ...)
         As for `pad_batch`.
-    labels : ndarray (sample, ...), or list of ndarray, each (time, ...), optional
+    labels : ndarray (sample, ...), or list of ndarray, each (time,), optional
         An array for a label, or a vector, a sequence; a list of arrays for a label a
-        step. Without labels, batches to predict from.
+        step, or (time, outputs) for a vector a step. Without labels, batches to predict
+        from.
     batch_size : int
         Sequences in a batch, at most: what a bucket holds is dealt evenly, so that no
         batch is left with a few.
@@ -119,7 +120,7 @@ def bucket_batches(
         As `pad_batch`; if sequences and labels differ in number or steps; if a sequence
         is longer than the last boundary.
     TypeError, ValueError
-        As `pad_batch`; if labels are objects, or named.
+        As `pad_batch`; if labels have no order or no one type, or some are missing.
 
     Notes
     -----
@@ -127,7 +128,8 @@ def bucket_batches(
     boundary. The dealing depends on `seed` and the epoch alone; each `fit`, `evaluate`
     or `predict` deals anew when an epoch of it ends. On top of it `fit` shuffles the
     order of batches with Python's random numbers, which `keras.utils.set_random_seed`
-    fixes, or ``shuffle=False`` turns off.
+    fixes, or ``shuffle=False`` turns off. With ``steps_per_epoch`` or
+    ``validation_steps`` Keras ends its epochs elsewhere: leave out the seed.
 
     Predictions come in bucket order. To put them back, leave out the seed:
     ``predictions[np.argsort(batches.order)]``. With a label a step, Keras does not take
@@ -176,14 +178,12 @@ def _check_labels(
     """Return labels of sequences as an array, or labels of steps by sequence."""
     if labels is None:
         return None, {}
-    held = labels if hasattr(labels, "shape") else list(labels)
-    kind = getattr(getattr(labels, "dtype", None), "kind", None)
-    if isinstance(labels, Mapping) or kind == "O":
+    if isinstance(labels, (str, bytes, Set, Mapping)) or not _has_length(labels):
         raise TypeError(
             "bucket_batches expected labels in an array, one a sequence, or in a list "
-            f"of arrays, one a step, got a {type(labels).__name__} of objects. Convert "
-            "them: np.array(labels), or list(labels)."
+            f"of arrays, one a step, got a {type(labels).__name__}. Put them in order."
         )
+    held = labels if hasattr(labels, "shape") else list(labels)
     if len(held) != len(steps):
         raise ShapeError(
             "bucket_batches expected as many labels as sequences, got "
@@ -192,12 +192,26 @@ def _check_labels(
     if isinstance(held, list) and any(np.ndim(label) for label in held):
         return None, _check_steps(held, steps)
     array = np.asarray(held)
-    if array.dtype == object:
+    mixed = array.dtype.kind in "US" and not all(isinstance(y, str) for y in held)
+    if array.dtype.kind == "O" or mixed:
         raise TypeError(
             f"bucket_batches expected labels of one type, got {labels!r:.100}. Fill in "
-            "what is missing."
+            "what is missing; of an array of objects make a list: list(labels)."
+        )
+    missing = array.dtype.kind == "f" and not np.isfinite(array).all()
+    if missing or np.ma.is_masked(held):
+        raise ValueError(
+            f"bucket_batches expected a label for each sequence, got {labels!r:.100}. "
+            "Leave out sequences without a label."
         )
     return array, {}
+
+
+def _has_length(labels: Any) -> bool:
+    try:
+        return len(labels) >= 0
+    except TypeError:  # numbers, generators, arrays without an axis
+        return False
 
 
 def _check_steps(
@@ -211,4 +225,11 @@ def _check_steps(
                 f"expected {length} in sequence {number}, got {np.shape(label)}. If "
                 "they are one vector a sequence, stack them: np.stack(labels)."
             )
-    return as_arrays(labels, _LABELS)
+    arrays = as_arrays(labels, _LABELS)
+    if arrays[0].ndim > 2:
+        raise ShapeError(
+            "bucket_batches expected labels of a step to be one number or one vector, "
+            f"got {arrays[0].shape} for sequence 0. The weights of steps fit no other "
+            "loss: make one axis of what follows time."
+        )
+    return arrays

@@ -37,6 +37,7 @@ class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
     ------
     ShapeError
         If the input is not (batch, time, channels), or the mask not (batch, time).
+        Where Keras counts the axes first, it is a ValueError of its own.
     TypeError
         If the mask is not boolean.
 

@@ -34,7 +34,8 @@ def pad_batch(
         What to write in padded steps. The masked layers do not look at it.
     dtype : dtype
         Type of the result. Floats may be rounded to the nearest it has; whatever else
-        would change a number is an error.
+        would change a number of an array is an error. (Of a nested list NumPy makes an
+        array first, of floats if there is one float in it.)
 
     Returns
     -------
@@ -69,7 +70,8 @@ def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]
 
     Errors call them by `what` and number, so that labels a step can be told apart.
     """
-    if not isinstance(sequences, Iterable) or isinstance(sequences, (str, Mapping)):
+    single = not isinstance(sequences, Iterable) or getattr(sequences, "shape", 1) == ()
+    if single or isinstance(sequences, (str, Mapping)):
         raise ShapeError(
             f"pad_batch expected a list of arrays (time, ...), got a "
             f"{type(sequences).__name__}. For a single one: [sequence]."
@@ -120,7 +122,10 @@ def pad_arrays(
 
 
 def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    checked = np.dtype(dtype)
+    try:
+        checked = np.dtype("O" if dtype is None else dtype)
+    except TypeError:
+        checked = np.dtype("O")
     if checked.kind not in "biuf":
         raise TypeError(
             f"pad_batch expected a dtype of real numbers, got {dtype!r}. Leave it at "
@@ -148,7 +153,8 @@ def _as_array(what: str, number: int, sequence: Any) -> NDArray[Any]:
             f"pad_batch expected real numbers in {what} {number}, got {array.dtype}. "
             "Convert it in a way that keeps what it means."
         )
-    if np.ma.is_masked(sequence):
+    steps = sequence if isinstance(sequence, (list, tuple)) else ()
+    if np.ma.is_masked(sequence) or any(map(np.ma.is_masked, steps)):
         raise ValueError(
             f"pad_batch expected all numbers of {what} {number} to be there, got a "
             "masked array. Fill it: sequence.filled(...)."
@@ -214,8 +220,9 @@ def _check_value(value: Any, dtype: np.dtype[Any]) -> Any:
         )
     with np.errstate(all="ignore"):
         cast = given.astype(dtype)
-    rounded = dtype.kind == "f" and (np.isfinite(cast) or not np.isfinite(given))
-    if not rounded and cast != given:
+    rounded = given.dtype.kind == dtype.kind == "f"
+    rounded = rounded and (np.isfinite(cast) or not np.isfinite(given))
+    if not rounded and (not np.isfinite(cast) or int(cast) != given):
         raise ValueError(
             f"pad_batch expected a value that {dtype.name} can hold, got {value!r}. "
             "Change value or dtype."

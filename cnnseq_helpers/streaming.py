@@ -23,9 +23,9 @@ def bucket_dataset(
     Parameters
     ----------
     dataset : tf.data.Dataset
-        Elements (sequence, label), tensors of which only the first axis, time, may have
-        no fixed size. A label that has such an axis is one label a step. Shuffle the
-        dataset before.
+        Elements (sequence, label), tensors. The size of a sequence's first axis, time,
+        is open, all others are fixed. A label whose first axis is open is one label a
+        step. Shuffle the dataset before.
     batch_size : int
         Sequences in a batch; the last batch of each bucket may hold fewer.
     boundaries : sequence of int
@@ -67,21 +67,28 @@ def bucket_dataset(
 
     batch_size = _check_whole("bucket_dataset", "batch_size", batch_size)
     ends = check_boundaries("bucket_dataset", boundaries).tolist()
-    per_step = _check_spec(dataset.element_spec)
+    per_step = _check_spec(getattr(dataset, "element_spec", type(dataset)))
 
     def check(x: Any, y: Any) -> Any:
         time = tf.shape(x)[0]
-        held = "bucket_dataset expected a sequence of at least one step, and of at "
         checks = [
             tf.debugging.assert_positive(
-                time, held + "least one. Leave out empty ones."
+                time,
+                "bucket_dataset expected at least one step in a sequence, got none. "
+                "Leave out empty sequences.",
             ),
             tf.debugging.assert_less_equal(
-                time, ends[-1], f"{held}most {ends[-1]}, the last boundary. Add one."
+                time,
+                ends[-1],
+                "bucket_dataset expected no sequence longer than the last boundary, "
+                f"{ends[-1]}. Raise the last boundary.",
             ),
         ]
         if per_step:
-            message = "bucket_dataset expected a label for each step."
+            message = (
+                "bucket_dataset expected a label for each step, got another number. "
+                "Give labels of one value a sequence a fixed size in the signature."
+            )
             checks.append(tf.debugging.assert_equal(tf.shape(y)[0], time, message))
         message = "bucket_dataset expected finite numbers. Fill gaps before."
         x, y = (
@@ -109,10 +116,12 @@ def _check_spec(spec: Any) -> bool:
     shapes = [part.shape for part in parts if hasattr(part, "shape")]
     ranks = [shape.rank for shape in shapes]
     known = len(ranks) == 2 and None not in ranks and ranks[0] > 0
+    known = known and shapes[0][0] is None
     if not known or any(None in tuple(shape)[1:] for shape in shapes):
         raise ShapeError(
-            "bucket_dataset expected elements (sequence, label), tensors of which only "
-            f"the first axis, time, has no fixed size, got {spec}. Map to that form, "
-            "give the other sizes in the signature, and leave batching to this call."
+            "bucket_dataset expected elements (sequence, label), tensors of which the "
+            f"first axis, time, and no other has an open size, got {spec}. Map to that "
+            "form, or say so in the signature: tf.TensorSpec((None, 12)), and leave "
+            "batching to this call."
         )
     return ranks[1] > 0 and shapes[1][0] is None

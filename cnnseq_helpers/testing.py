@@ -198,9 +198,10 @@ def assert_padding_invariant(
     """Fail if padding, or what stands in it, changes the outputs for real steps.
 
     Each sequence is run by itself and unpadded; then all together, with 0, 1, 7 and as
-    many more steps of padding as there are, filled with zeros and with garbage ten
-    times as large as the data. In a new model biases and statistics are 0 or 1, which
-    hides faults: weights that are all alike are changed for the test, and put back.
+    many more steps of padding as there are, filled with zeros and with garbage: ten
+    times as large as the data, or real values in disorder if those are whole numbers.
+    In a new model biases and statistics are 0 or 1, which hides faults: weights of at
+    most two different values are changed for the test, and put back.
 
     Parameters
     ----------

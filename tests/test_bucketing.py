@@ -274,8 +274,16 @@ def test_vectors_and_lists_of_numbers_are_labels_of_sequences():
         ([3, 9], None, {"boundaries": [5.0, 9.0]}, ShapeError, "whole, positive"),
         ([3, 9], None, {"boundaries": 9}, ShapeError, "in rising order, got 9"),
         ([3, 9], None, {"seed": -1}, ShapeError, "seed to be a whole number"),
-        ([3, 4], {"a": 1, "b": 2}, {}, TypeError, "got a dict of objects"),
+        ([3, 4], {"a": 1, "b": 2}, {}, TypeError, "got a dict. Put"),
         ([3, 4], [0, None], {}, TypeError, "labels of one type"),
+        ([3, 4], [0, "cat"], {}, TypeError, "labels of one type"),
+        ([3, 4], {0, 1}, {}, TypeError, "got a set"),
+        ([3, 4], "ab", {}, TypeError, "got a str"),
+        ([3, 4], 3, {}, TypeError, "got a int"),
+        ([3, 4], np.array(3), {}, TypeError, "got a ndarray"),
+        ([3, 4], [0, np.nan], {}, ValueError, "a label for each sequence"),
+        ([3, 4], np.ma.array([0, 1], mask=[0, 1]), {}, ValueError, "a label for each"),
+        ([3, 3], [np.ones((3, 2, 2))] * 2, {}, ShapeError, "number or one vector"),
         ([3, 4], [[0] * 3, [0, np.nan, 0, 0]], {}, ValueError, "labels of sequence 1"),
         ([3, 4], [["a"] * 3, ["b"] * 4], {}, TypeError, "in the labels of sequence 0"),
     ],
@@ -293,7 +301,7 @@ def test_sequences_in_different_buckets_must_be_alike_too():
         bucket_batches(series([3, 9]), labels, batch_size=1)
     ragged = np.empty(2, object)
     ragged[:] = [np.arange(3), np.arange(9)]
-    with pytest.raises(TypeError, match="ndarray of objects"):
+    with pytest.raises(TypeError, match="labels of one type"):
         bucket_batches(series([3, 9]), ragged, batch_size=1)
     numbers = [np.arange(3), np.full(9, 0.5)]
     kinds = {
@@ -359,7 +367,7 @@ def test_dataset_pads_labels_a_step_and_weighs_them():
     ("sequence", "label", "message"),
     [
         (np.ones((0, 3)), [], "at least one step"),
-        (np.ones((9, 3)), [0] * 9, "at most 8, the last boundary"),
+        (np.ones((9, 3)), [0] * 9, "no sequence longer than the last boundary, 8"),
         (np.full((4, 3), np.nan), [0] * 4, "finite numbers"),
         (np.ones((4, 3)), [0] * 5, "a label for each step"),
     ],
@@ -380,8 +388,10 @@ def test_dataset_of_another_form_is_refused():
         as_dataset(series([3]), [0], tf.TensorSpec((), tf.int64)).batch(2),
         as_dataset(series([3]), [[[0]]], tf.TensorSpec((None, None), tf.int64)),
         as_dataset(series([3]), [0], tf.TensorSpec(None, tf.int64)),
+        tf.data.Dataset.from_tensor_slices((np.ones((4, 5, 3)), np.ones(4))),
+        [np.ones((5, 3))],
     ):
-        with pytest.raises(ShapeError, match="elements .sequence, label"):
+        with pytest.raises(ShapeError, match="elements .sequence, label|tf.TensorSpec"):
             bucket_dataset(dataset, batch_size=2, boundaries=[8])
     dataset = as_dataset(series([3]), [0], tf.TensorSpec((), tf.int64))
     with pytest.raises(ShapeError, match="rising order"):

@@ -244,6 +244,39 @@ def test_a_huge_output_does_not_hide_the_others():
     assert_padding_invariant(keras.Model([inputs, real], beside), x, mask)
 
 
+class Gated(layers.Layer):
+    """Adds the mean over all steps, padding too, by a gate that starts at 0."""
+
+    def build(self, shape):
+        self.gate = self.add_weight(shape=(), initializer="zeros")
+
+    def call(self, x):
+        return x[:, 0] + self.gate * keras.ops.mean(x, axis=1)
+
+
+def test_a_gate_that_starts_at_zero_does_not_hide_a_fault():
+    layer = Gated()
+    with pytest.raises(AssertionError):
+        assert_padding_invariant(layer, *batch(5, 9))
+    assert float(layer.gate) == 0
+
+
+class LogOfMaximum(layers.Layer):
+    def call(self, x):
+        return keras.ops.log(keras.ops.maximum(keras.ops.max(x, axis=1), 0.0))
+
+
+def test_an_output_that_is_infinite_alone_may_not_move_either():
+    x, mask = pad_batch([-np.ones((5, 2)), -np.ones((3, 2))])
+    with pytest.raises(AssertionError, match="from -inf"):
+        assert_padding_invariant(LogOfMaximum(), x, mask)
+
+
+def test_garbage_of_large_half_precision_stays_finite():
+    x, mask = pad_batch([np.full((6, 3), 7000), np.full((3, 3), 7000)], dtype="float16")
+    assert_padding_invariant(MaskedGlobalAveragePooling1D(), x, mask)
+
+
 def test_a_fault_that_low_precision_biases_make_is_found():
     inputs, real = keras.Input((None, 2)), keras.Input((None,), dtype="bool")
     zeroed = keras.ops.where(real[..., None], inputs, 0.0)
