@@ -10,7 +10,19 @@ from keras import ops
 from .shapes import ShapeError, name_axes
 
 
-def check_series(layer: Any, shape: Any, window: int = 1) -> None:
+def read_series(
+    layer: Any, inputs: Any, mask: Any, window: int, value: float = 0.0
+) -> Any:
+    """Return the input as floats, padded steps replaced, if it and its mask fit."""
+    check_series(layer, inputs.shape, window)
+    _check_mask(layer, inputs.shape, mask)
+    x = inputs
+    if not keras.backend.is_float_dtype(x.dtype):  # as Keras's convolutions take them
+        x = ops.cast(x, layer.compute_dtype)
+    return fill_padding(x, mask, value)
+
+
+def check_series(layer: Any, shape: Any, window: int) -> None:
     """Refuse what is not a series, or is shorter than a window that is not padded."""
     if len(shape) != 3 or layer.data_format != "channels_last":
         raise ShapeError(
@@ -27,7 +39,7 @@ def check_series(layer: Any, shape: Any, window: int = 1) -> None:
         )
 
 
-def check_mask(layer: Any, shape: Any, mask: Any) -> None:
+def _check_mask(layer: Any, shape: Any, mask: Any) -> None:
     """Refuse a mask that is not one boolean for each step of each sequence."""
     if mask is None:
         return
@@ -55,16 +67,14 @@ def check_mask(layer: Any, shape: Any, mask: Any) -> None:
         )
 
 
-def as_floats(layer: Any, x: Any) -> Any:
-    """Return the input, whole numbers as floats, as Keras's convolutions take them."""
-    return (
-        x if keras.backend.is_float_dtype(x.dtype) else ops.cast(x, layer.compute_dtype)
-    )
-
-
 def fill_padding(x: Any, mask: Any, value: float) -> Any:
     """Replace padded steps; multiplying by the mask would keep NaN and infinities."""
     return x if mask is None else ops.where(ops.expand_dims(mask, -1), x, value)
+
+
+def ones_if_real(x: Any, mask: Any) -> Any:
+    """Return 1 for each real step and 0 for each padded one: (batch, time, 1)."""
+    return fill_padding(ops.ones_like(x[..., :1]), mask, 0.0)
 
 
 def pad_windows(

@@ -9,11 +9,10 @@ import keras
 from keras import layers, ops
 
 from ._windows import (
-    as_floats,
-    check_mask,
     check_series,
     fill_padding,
     pad_windows,
+    read_series,
     window_mask,
 )
 from .pooling import MaskedGlobalAveragePooling1D, MaskedGlobalMaxPooling1D
@@ -73,9 +72,7 @@ class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Convolve the real steps: (batch, time, filters)."""
-        check_series(self, inputs.shape, self._window)
-        check_mask(self, inputs.shape, mask)
-        x = fill_padding(as_floats(self, inputs), mask, 0.0)
+        x = read_series(self, inputs, mask, self._window)
         x = pad_windows(x, self._reach, self.strides[0], self.padding)
         x = ops.conv(
             x,

@@ -8,14 +8,15 @@ import keras
 from keras import layers, ops
 
 from ._windows import (
-    as_floats,
-    check_mask,
-    check_series,
     fill_padding,
+    ones_if_real,
     pad_windows,
+    read_series,
     window_mask,
 )
 from .shapes import ShapeError
+
+_LOWEST = float("-inf")
 
 
 class _MaskedPooling:
@@ -39,6 +40,11 @@ class _MaskedPooling:
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """Return which steps of the output are real: (batch, time)."""
         return window_mask(mask, self.pool_size[0], self.strides[0], self.padding)
+
+    @property
+    def _window(self) -> int:
+        """The steps that a sequence needs at least."""
+        return self.pool_size[0] if self.padding == "valid" else 1
 
     def _pool(self, x: Any, value: float) -> Any:
         x = pad_windows(x, self.pool_size[0], self.strides[0], self.padding, value)
@@ -86,11 +92,8 @@ class MaskedMaxPooling1D(_MaskedPooling, layers.MaxPooling1D):  # type: ignore[m
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pool the real steps: (batch, time, channels)."""
-        window = self.pool_size[0] if self.padding == "valid" else 1
-        check_series(self, inputs.shape, window)
-        check_mask(self, inputs.shape, mask)
-        lowest = float("-inf")
-        x = self._pool(fill_padding(as_floats(self, inputs), mask, lowest), lowest)
+        x = read_series(self, inputs, mask, self._window, _LOWEST)
+        x = self._pool(x, _LOWEST)
         return fill_padding(x, self.compute_mask(inputs, mask), 0.0)
 
 
@@ -124,12 +127,9 @@ class MaskedAveragePooling1D(_MaskedPooling, layers.AveragePooling1D):  # type: 
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pool the real steps: (batch, time, channels)."""
-        window = self.pool_size[0] if self.padding == "valid" else 1
-        check_series(self, inputs.shape, window)
-        check_mask(self, inputs.shape, mask)
-        x = as_floats(self, inputs)
-        share = self._pool(fill_padding(ops.ones_like(x[..., :1]), mask, 0.0), 0.0)
-        x = self._pool(fill_padding(x, mask, 0.0), 0.0)
+        x = read_series(self, inputs, mask, self._window)
+        share = self._pool(ones_if_real(x, mask), 0.0)
+        x = self._pool(x, 0.0)
         x = ops.where(share > 0, x / ops.where(share > 0, share, 1.0), 0.0)
         return fill_padding(x, self.compute_mask(inputs, mask), 0.0)
 
@@ -162,16 +162,12 @@ class MaskedGlobalAveragePooling1D(layers.GlobalAveragePooling1D):  # type: igno
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pool the real steps: (batch, channels)."""
-        check_series(self, inputs.shape, 0)
-        check_mask(self, inputs.shape, mask)
-        inputs = as_floats(self, inputs)
+        x = read_series(self, inputs, mask, window=0)
         # Half precision would overflow in the sum of a few thousand steps.
-        wide = keras.backend.result_type(inputs.dtype, "float32")
-        x = ops.cast(fill_padding(inputs, mask, 0.0), wide)
-        real = fill_padding(ops.ones_like(x[..., :1]), mask, 0.0)
-        steps = ops.maximum(ops.sum(real, axis=1, keepdims=self.keepdims), 1.0)
-        mean = ops.sum(x, axis=1, keepdims=self.keepdims) / steps
-        return ops.cast(mean, inputs.dtype)
+        wide = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        steps = ops.sum(ones_if_real(wide, mask), axis=1, keepdims=self.keepdims)
+        total = ops.sum(wide, axis=1, keepdims=self.keepdims)
+        return ops.cast(total / ops.maximum(steps, 1.0), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="cnnseq_helpers")
@@ -199,14 +195,10 @@ class MaskedGlobalMaxPooling1D(layers.GlobalMaxPooling1D):  # type: ignore[misc]
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Pool the real steps: (batch, channels)."""
-        check_series(self, inputs.shape, 0)
-        check_mask(self, inputs.shape, mask)
-        inputs, lowest = as_floats(self, inputs), float("-inf")
-        x = fill_padding(inputs, mask, lowest)
-        x = ops.max(x, axis=1, keepdims=self.keepdims, initial=lowest)
-        real = fill_padding(ops.ones_like(inputs[..., :1]), mask, 0.0)
-        some = ops.sum(real, axis=1, keepdims=self.keepdims) > 0
-        return ops.where(some, x, 0.0)
+        x = read_series(self, inputs, mask, 0, _LOWEST)
+        steps = ops.sum(ones_if_real(x, mask), axis=1, keepdims=self.keepdims)
+        top = ops.max(x, axis=1, keepdims=self.keepdims, initial=_LOWEST)
+        return ops.where(steps > 0, top, 0.0)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
         """Return None: the output has no time axis."""
