@@ -31,6 +31,7 @@ from .streaming import bucket_dataset as bucket_dataset
 from .targets import TargetProblem as TargetProblem
 from .targets import check_targets as check_targets
 from .targets import checked_targets as checked_targets
+from .testing import assert_causal as assert_causal
 from .testing import assert_padding_invariant as assert_padding_invariant
 from .testing import measured_receptive_field as measured_receptive_field
 from .tracing import ReceptiveField as ReceptiveField

@@ -40,13 +40,18 @@ def build(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> None:
         run(model, x, mask)
 
 
-def check_model(model: Any) -> None:
-    """Refuse what has no weights to read, and models of one length only."""
+def check_layer(model: Any, doing: str) -> None:
+    """Refuse what has no weights to read."""
     if not isinstance(model, keras.Layer):
         raise TypeError(
-            f"{DOING} expected a Keras layer or model, got a {type(model).__name__}. "
+            f"{doing} expected a Keras layer or model, got a {type(model).__name__}. "
             "For a function: keras.layers.Lambda(function)."
         )
+
+
+def check_model(model: Any) -> None:
+    """Refuse what has no weights to read, and models of one length only."""
+    check_layer(model, DOING)
     for each in keras.tree.flatten(getattr(model, "inputs", None) or []):
         if len(each.shape) > 1 and each.shape[1] is not None:
             raise ShapeError(
@@ -58,11 +63,9 @@ def check_model(model: Any) -> None:
 
 def run(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> list[NDArray[Any]]:
     """Return the outputs, each (batch, ...)."""
-    # A Sequential may have no inputs before it is first called.
     inputs = getattr(model, "inputs", None)
-    as_fitted = inputs or isinstance(model, keras.Sequential)
     try:
-        if not as_fitted and "mask" in inspect.signature(model.call).parameters:
+        if takes_mask(model):
             outputs = model(x, mask=mask, training=False)
         elif inputs and len(inputs) > 1:
             outputs = model(
@@ -80,10 +83,18 @@ def run(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> list[NDArray[Any]]:
             "inputs is given both, a layer or a model of your own class (x, "
             "mask=mask); leave out sequences that are too short for its windows."
         ) from error
-    return [_as_wide_floats(each) for each in keras.tree.flatten(outputs)]
+    return [as_wide_floats(each) for each in keras.tree.flatten(outputs)]
 
 
-def _as_wide_floats(x: Any) -> NDArray[np.float64]:
+def takes_mask(model: Any) -> bool:
+    """Tell whether a model is called with ``mask=mask``, and not as `fit` would."""
+    # A Sequential may have no inputs before it is first called.
+    as_fitted = getattr(model, "inputs", None) or isinstance(model, keras.Sequential)
+    return not as_fitted and "mask" in inspect.signature(model.call).parameters
+
+
+def as_wide_floats(x: Any) -> NDArray[np.float64]:
+    """Return an output as an array in which differences are exact."""
     return np.asarray(keras.ops.convert_to_numpy(x)).astype(np.float64)
 
 
@@ -106,13 +117,14 @@ def refill(x: NDArray[Any], mask: NDArray[np.bool_], fill: str) -> NDArray[Any]:
 
 
 @contextmanager
-def uneven_weights(model: Any) -> Iterator[None]:
+def uneven_weights(model: Any, *, trainable_only: bool = False) -> Iterator[None]:
     """Give biases and statistics of a new model values that are no longer alike."""
     random = np.random.default_rng(0)
-    kept = [(each, keras.ops.convert_to_numpy(each)) for each in model.variables]
+    variables = [*model.variables, *rnn_states(model)]
+    kept = [(each, keras.ops.convert_to_numpy(each)) for each in variables]
     try:
-        for variable in model.weights:
-            value = _as_wide_floats(variable)
+        for variable in model.trainable_weights if trainable_only else model.weights:
+            value = as_wide_floats(variable)
             # An LSTM's biases are 0 but for those of the forget gate, which are 1.
             alike = value.size > 0 and len(np.unique(value)) <= 2
             if alike and keras.backend.is_float_dtype(variable.dtype):
@@ -121,6 +133,13 @@ def uneven_weights(model: Any) -> Iterator[None]:
     finally:
         for variable, value in kept:
             variable.assign(value)
+
+
+def rnn_states(model: Any) -> list[Any]:
+    """Return what stateful recurrent layers remember; `variables` leaves that out."""
+    stateful = [x for x in model._flatten_layers() if getattr(x, "stateful", False)]
+    states = [getattr(layer, "states", None) or [] for layer in stateful]
+    return [each for each in keras.tree.flatten(states) if each is not None]
 
 
 def compare(
@@ -148,11 +167,7 @@ def compare(
             f"{DOING} expected numbers from {name}, got NaN for sequence {number} even "
             "alone and unpadded. Look for NaN in the data and in the weights."
         )
-    with np.errstate(invalid="ignore"):
-        moved = np.where(together == alone, 0.0, np.abs(together - alone))
-    # Output by output, so that a huge one does not hide what happens to the others.
-    near = moved <= tolerance * np.maximum(1.0, np.abs(alone))
-    wrong = ~(near & np.isfinite(alone)) & (together != alone)  # so NaN is wrong
+    moved, wrong = differences(alone, together, tolerance)
     if not wrong.any():
         return
     worst = np.unravel_index(np.where(wrong, moved, -1).argmax(), moved.shape)
@@ -168,3 +183,15 @@ def compare(
         "the mask to every layer that looks beyond one step, and use those that read "
         "it, such as MaskedConv1D."
     )
+
+
+def differences(
+    before: NDArray[Any], after: NDArray[Any], tolerance: float | NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return how far each number moved, and which moved further than is allowed."""
+    with np.errstate(invalid="ignore"):
+        moved = np.where(after == before, 0.0, np.abs(after - before))
+    # Output by output, so that a huge one does not hide what happens to the others.
+    near = moved <= tolerance * np.maximum(1.0, np.abs(before))
+    wrong = ~(near & np.isfinite(before)) & (after != before)  # so NaN is wrong
+    return moved, wrong

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ._causality import DOING, build_as_is, check_inputs, watch
+from ._field import LENGTHS, holds_elsewhere, influence, read_field, time_shape
 from ._invariance import (
     build,
+    check_layer,
     check_model,
     check_padded,
     compare,
@@ -19,13 +20,6 @@ from ._invariance import (
 )
 from .shapes import ShapeError
 from .tracing import ReceptiveField
-
-# A change must get through inactive ReLUs and lost maxima, which takes several tries,
-# and through many small weights without drowning or saturating, which takes sizes.
-_CHANGES = (1.0, 1e3, 1e6) * 4
-_LENGTHS = (32, 64, 128, 256, 512)
-_OTHER_LENGTHS = (509, 510, 511, 512)
-_NUMBERS_AT_ONCE = 2**24
 
 
 def measured_receptive_field(model: Any) -> ReceptiveField:
@@ -66,10 +60,10 @@ def measured_receptive_field(model: Any) -> ReceptiveField:
     >>> measured_receptive_field(model)
     ReceptiveField(size=5, stride=1, left=4, right=0)
     """
-    time, *frame = _time_shape(model)
-    for length in _LENGTHS if time is None else (time,):
-        field = _read_field(_influence(model, (length, *frame), np.arange(length)))
-        if field and (time is not None or _holds_elsewhere(model, frame, field)):
+    time, *frame = time_shape(model)
+    for length in LENGTHS if time is None else (time,):
+        field = read_field(influence(model, (length, *frame), np.arange(length)))
+        if field and (time is not None or holds_elsewhere(model, frame, field)):
             return field
     raise ShapeError(
         "measured_receptive_field expected an input that is longer than the field, but "
@@ -77,119 +71,6 @@ def measured_receptive_field(model: Any) -> ReceptiveField:
         "the length. Build the model with a longer keras.Input, or without its "
         "recurrent layers, whose field has no end."
     )
-
-
-def _time_shape(model: Any) -> tuple[Any, ...]:
-    """Return (time, ...) of the one input, or say why it can't be measured."""
-    for name in ("input", "output"):
-        shape = getattr(model, f"{name}_shape", None)
-        axes = shape if isinstance(shape, tuple) else ()
-        if len(axes) < 3 or 0 in axes or None in axes[2:] or isinstance(axes[0], tuple):
-            raise ShapeError(
-                f"measured_receptive_field expected a built model with one {name} of "
-                f"(batch, time, ...), known but for batch and time, got {shape}. "
-                "Measure the part in front of the layer that drops the time axis."
-            )
-    return tuple(model.input_shape[1:])
-
-
-def _influence(
-    model: Any, shape: tuple[int, ...], steps: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Return which of these input steps moves which output step, as a matrix."""
-    random = np.random.default_rng(0)
-    rows = max(1, _NUMBERS_AT_ONCE // math.prod(shape))
-    moved: list[NDArray[np.bool_]] = []
-    for chunk in np.split(steps, range(rows, len(steps), rows)):
-        moves: Any = False
-        for size in _CHANGES:
-            x = random.normal(size=(1, *shape)).astype(np.float32)
-            x = np.repeat(x, len(chunk), axis=0)
-            before = _outputs(model, x)
-            change = size * random.normal(size=(len(chunk), *shape[1:]))
-            x[np.arange(len(chunk)), chunk] += change.astype(np.float32)
-            after = _outputs(model, x)
-            # Row by row the same arithmetic ran before, so any difference is a move. A
-            # large change may overflow; the smaller ones then show what moves.
-            differs = (after != before) & np.isfinite(after)
-            moves |= differs.reshape(*differs.shape[:2], -1).any(axis=2)
-            if not np.isfinite(before).all():
-                raise ShapeError(
-                    "measured_receptive_field expected finite outputs, got NaN or "
-                    "infinity. Check the model's weights."
-                )
-        moved.append(moves)
-    return np.concatenate(moved)
-
-
-def _outputs(model: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    try:
-        return np.asarray(model(x, training=False), dtype=np.float32)
-    except Exception as error:
-        raise ShapeError(
-            f"measured_receptive_field called the model on floats of shape {x.shape} "
-            f"and expected an array, got {type(error).__name__}: {error}. Measure the "
-            "part of the model that takes floats, with any batch size."
-        ) from error
-
-
-def _holds_elsewhere(model: Any, frame: list[int], field: ReceptiveField) -> bool:
-    """Tell whether the ends and the middle of long inputs keep to the field."""
-    for length in _OTHER_LENGTHS:
-        starts = np.array([0, length // 2, length - field.stride])
-        steps = (starts[:, None] + np.arange(field.stride)).ravel()
-        moves = _influence(model, (length, *frame), steps)
-        rows, outputs = np.nonzero(moves)
-        offsets = steps[rows] - outputs * field.stride
-        if offsets.min() < -field.left or offsets.max() > field.right:
-            return False
-    return True
-
-
-def _read_field(influence: NDArray[np.bool_]) -> ReceptiveField | None:
-    """Read the field off the influence matrix; None if an edge may hide some."""
-    outputs = np.flatnonzero(influence.any(axis=0))
-    first = influence[:, outputs].argmax(axis=0)
-    last = len(influence) - 1 - influence[::-1, outputs].argmax(axis=0)
-    jumps = {*np.diff(first).tolist(), *np.diff(last).tolist()}
-    strides = [jump for jump in jumps if jump > 0]
-    fits = [_fit(outputs, stride, first, last, len(influence)) for stride in strides]
-    if strides and not any(fits):
-        raise ShapeError(
-            "measured_receptive_field expected the same field at every output step, "
-            "but it changes from step to step. Measure the convolutional part alone."
-        )
-    if not strides or len(outputs) < 3:
-        return None
-    _, field = max(fit for fit in fits if fit is not None)
-    # A dilated field may go on after another gap like its widest, so see that far too.
-    gap = max(np.diff(np.flatnonzero(column)).max(initial=1) for column in influence.T)
-    starts = outputs * field.stride - field.left
-    stops = outputs * field.stride + field.right
-    seen = (starts >= gap).any() and (stops < len(influence) - gap).any()
-    return field if seen and field.size <= len(influence) else None
-
-
-def _fit(
-    outputs: NDArray[np.int64],
-    stride: int,
-    first: NDArray[np.int64],
-    last: NDArray[np.int64],
-    length: int,
-) -> tuple[int, ReceptiveField] | None:
-    """Return the widest field for this stride, and at how many ends it was found.
-
-    Near an edge the outermost steps of a dilated field are missing, so the field may be
-    wider than what an output step there depends on. None if it fails inside the input.
-    """
-    centres = outputs * stride
-    left, right = int((centres - first).max()), int((last - centres).max())
-    starts, stops = centres - left, centres + right
-    inside_left, inside_right = starts >= 0, stops < length
-    if (starts != first)[inside_left].any() or (stops != last)[inside_right].any():
-        return None
-    found = int(inside_left.sum() + inside_right.sum())
-    return found, ReceptiveField(left + right + 1, stride, left, right)
 
 
 def assert_padding_invariant(
@@ -268,3 +149,76 @@ MaskedConv1D.
                         compare(
                             model.name, i, steps, change, before[0], after[i], tolerance
                         )
+
+
+def assert_causal(model: Any, x: Any, *, tolerance: float = 1e-5) -> None:
+    """Fail if an output step depends on input steps that come after it.
+
+    Output step t may depend on the input steps 0 to t. A model whose output step t
+    predicts frame t + 1 may thus see frame t, and must not see frame t + 1.
+
+    The input is changed from step t on, in several ways: to other values that stand in
+    x, and, unless those are whole numbers, by noise 1, 30 and 1000 times as large. No
+    output step before t may move. Up to 64 steps every t is tried, beyond that 32 of
+    them. Weights of at most two different values, such as a gate that starts at 0, hide
+    a dependence: those that training can change are changed for the test, and put back.
+
+    Parameters
+    ----------
+    model : keras.Model or keras.layers.Layer
+        The output, or one of several, must be (batch, time, ...) with as many steps as
+        the input.
+    x : array_like, (batch, time, ...)
+        At least 2 steps of data such as the model is made for; a few short sequences
+        will do. For several inputs a list, tuple or dictionary of arrays, as the model
+        takes them: those with as many steps as the output are changed at once, but for
+        a boolean mask (batch, time). A layer of [x, mask] is called with ``mask=mask``.
+    tolerance : float
+        How far an output may move, as a share of its size or of 1, whichever is larger;
+        after noise 30 and 1000 times as large, 30 and 1000 times as far, since rounding
+        errors grow with it.
+
+    Raises
+    ------
+    AssertionError
+        If an output moved. The message says from which step on the input was changed,
+        which output steps moved, how far, and what to change in the model.
+    ShapeError
+        If x or the outputs have no time axis, or the model can't be run on x.
+    TypeError
+        If the model is neither a Keras layer nor a model.
+    ValueError
+        If an output is NaN or infinite, or another one when x is run again, or x holds
+        whole numbers that are all alike.
+
+    See Also
+    --------
+    cnnseq_helpers.tracing.receptive_field : ``right`` is 0 or less for a causal model.
+
+    Notes
+    -----
+    Outputs are those of inference, and recurrent layers start from a state of zeros,
+    also if they are stateful. An array (batch, features) with as many features as there
+    are steps is taken for one number a step: use another number of steps then.
+
+    A pass is no proof. Not seen are a dependence on the mask, one that only rarer
+    values than were tried bring out, one that zeros hide in weights that training can't
+    change, and, beyond 64 steps, one that only a few steps have.
+
+    Examples
+    --------
+    >>> import keras
+    >>> x = np.arange(12.0).reshape(1, 6, 2)
+    >>> assert_causal(keras.layers.Conv1D(4, 3, padding="causal"), x)
+    >>> mean = keras.layers.AveragePooling1D(3, 1, padding="same", name="mean")
+    >>> assert_causal(mean, x)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    AssertionError: mean looks ahead: x was changed from step 3 on, to other values, \
+and 1 of 3 earlier output steps moved, the first 2; step 2 of sequence 0 moved by ...
+    """
+    check_layer(model, DOING)
+    x = check_inputs(x)
+    build_as_is(model, x)
+    with uneven_weights(model, trainable_only=True):
+        watch(model, x, tolerance)
