@@ -3,6 +3,11 @@ from .bucketing import BucketBatches as BucketBatches
 from .bucketing import bucket_batches as bucket_batches
 from .combining import BatchApply as BatchApply
 from .combining import cnn_lstm as cnn_lstm
+from .comparing import ComparedLayer as ComparedLayer
+from .comparing import ModelComparison as ModelComparison
+from .comparing import compare_models as compare_models
+from .converting import cnn1d as cnn1d
+from .converting import to_cnn1d as to_cnn1d
 from .datasets import Dataset as Dataset
 from .datasets import load_basic_motions as load_basic_motions
 from .datasets import load_dataset as load_dataset
@@ -11,6 +16,7 @@ from .datasets import load_pickup_gestures as load_pickup_gestures
 from .digits import DIRECTIONS as DIRECTIONS
 from .digits import drifting_digits as drifting_digits
 from .digits import moving_digits as moving_digits
+from .distilling import distill as distill
 from .folders import ClipFolder as ClipFolder
 from .masking import MaskedConv1D as MaskedConv1D
 from .masking import masked_cnn1d as masked_cnn1d

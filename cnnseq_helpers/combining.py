@@ -177,12 +177,12 @@ def cnn_lstm(
     >>> cnn_lstm((None, 16, 16, 1), 8).output_shape
     (None, 8)
     """
-    shape = _check_input(input_shape)
+    shape = check_input("cnn_lstm", input_shape)
     inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
     if len(shape) == 2:
         features = _along_time(inputs, filters, kernel_size)
     else:
-        cnn = _frame_by_frame(shape[1:], filters, kernel_size)
+        cnn = frame_by_frame("cnn_lstm", shape[1:], filters, kernel_size)
         features = BatchApply(cnn, name="each_frame")(inputs)
     units = _check_whole("cnn_lstm", "units", units)
     num_outputs = _check_whole("cnn_lstm", "num_outputs", num_outputs)
@@ -191,17 +191,18 @@ def cnn_lstm(
     return keras.Model(inputs, logits, name="cnn_lstm")
 
 
-def _check_input(input_shape: Any) -> tuple[Any, ...]:
+def check_input(doing: str, input_shape: Any) -> tuple[Any, ...]:
+    """Return (time, channels) or (time, height, width, channels), or refuse it."""
     shape = _as_tuple(input_shape)
     if len(shape) not in (2, 4) or None in shape[1:]:
         raise ShapeError(
-            "cnn_lstm expected an input_shape (time, channels) or (time, height, "
+            f"{doing} expected an input_shape (time, channels) or (time, height, "
             f"width, channels), known but for time, got {input_shape!r}. Leave the "
             "batch axis out; a grey frame has 1 channel."
         )
     for size in shape:
         if size is not None:
-            _check_whole("cnn_lstm", f"each size of {shape}", size)
+            _check_whole(doing, f"each size of {shape}", size)
     return shape
 
 
@@ -211,23 +212,28 @@ def _as_tuple(sequence: Any) -> tuple[Any, ...]:
     return tuple(sequence) if plain else ()
 
 
-def _check_convolutions(filters: Any, kernel_size: Any) -> tuple[list[int], int]:
+def check_convolutions(
+    doing: str, filters: Any, kernel_size: Any
+) -> tuple[list[int], int]:
+    """Return output channels and kernel size as whole numbers, or refuse them."""
     numbers = _as_tuple(filters)
     if not numbers:
         raise ShapeError(
-            "cnn_lstm expected filters to be a sequence, one number for each "
+            f"{doing} expected filters to be a sequence, one number for each "
             f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
         )
     return (
-        [_check_whole("cnn_lstm", "each of filters", number) for number in numbers],
-        _check_whole("cnn_lstm", "kernel_size", kernel_size),
+        [_check_whole(doing, "each of filters", number) for number in numbers],
+        _check_whole(doing, "kernel_size", kernel_size),
     )
 
 
 def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
     """Convolve along time, then pool."""
-    filters, kernel_size = _check_convolutions(
-        (32,) if filters is None else filters, 9 if kernel_size is None else kernel_size
+    filters, kernel_size = check_convolutions(
+        "cnn_lstm",
+        (32,) if filters is None else filters,
+        9 if kernel_size is None else kernel_size,
     )
     needed = len(filters) * (kernel_size - 1) + _POOL
     if inputs.shape[1] is not None and inputs.shape[1] < needed:
@@ -243,15 +249,15 @@ def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
     return layers.MaxPooling1D(_POOL, name="pool")(x)
 
 
-def _frame_by_frame(
-    frame: Sequence[int], filters: Any, kernel_size: int | None
+def frame_by_frame(
+    doing: str, frame: Sequence[int], filters: Any, kernel_size: int | None
 ) -> keras.Model:
     """Halve the frame with each convolution, and keep where things are."""
     if filters is None:
         halvings = (max(frame[:2]) - 1) // _LARGEST_SIDE
         filters = (16,) * max(halvings.bit_length(), 1)
-    filters, kernel_size = _check_convolutions(
-        filters, 3 if kernel_size is None else kernel_size
+    filters, kernel_size = check_convolutions(
+        doing, filters, 3 if kernel_size is None else kernel_size
     )
     convolutions = [
         layers.Conv2D(

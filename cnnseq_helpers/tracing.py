@@ -187,11 +187,9 @@ def trace_shapes(model: Any) -> ShapeTrace:
     lstm (LSTM)    (batch, features=32)                8,320  no limit
     total                                             10,080
     """
-    graph = _graph(model, "trace_shapes")
-    steps, _ = _follow(graph, [_start(x.shape) for x in graph.inputs])
     counted: set[int] = set()
     rows = []
-    for depth, operation, outputs, reach in steps:
+    for depth, operation, _, outputs, reach in steps_of(model, "trace_shapes"):
         kind = type(operation).__name__
         label = operation.name if kind == "InputLayer" else f"{operation.name} ({kind})"
         shapes = ", ".join(map(_name_output, outputs))
@@ -212,11 +210,20 @@ def _name_output(output: Any) -> str:
 # --- Walking through a model ----------------------------------------------------------
 
 
-class _Step(NamedTuple):
+class Step(NamedTuple):
+    """One call of a layer, on which tensors, and how far its outputs see."""
+
     depth: int
     operation: Any
+    inputs: list[Any]
     outputs: list[Any]
     reach: Reach | NoReach
+
+
+def steps_of(model: Any, doing: str) -> list[Step]:
+    """Return the calls of a model's layers in order, nested models taken apart too."""
+    graph = _graph(model, doing)
+    return _follow(graph, [_start(x.shape) for x in graph.inputs])[0]
 
 
 def is_model(operation: Any) -> bool:
@@ -227,6 +234,14 @@ def is_model(operation: Any) -> bool:
     call = getattr(type(operation), "call", None)
     plain = getattr(call, "__module__", "").startswith("keras.")
     return plain and hasattr(graph, "_nodes_by_depth")
+
+
+def nodes_in_order(model: Any) -> list[Any]:
+    """Return the calls of a model's layers, each after those that it depends on."""
+    by_depth = _graph(model, "")._nodes_by_depth
+    return [
+        node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]
+    ]
 
 
 def _graph(model: Any, doing: str) -> Any:
@@ -245,14 +260,13 @@ def _start(shape: tuple[int | None, ...]) -> Reach | NoReach:
 
 def _follow(
     graph: Any, entering: Sequence[Reach | NoReach], depth: int = 0
-) -> tuple[list[_Step], list[Reach | NoReach]]:
+) -> tuple[list[Step], list[Reach | NoReach]]:
     """Walk through a model in order: its layers, and the reach of each output."""
     reaches = {id(x): reach for x, reach in zip(graph.inputs, entering, strict=True)}
     steps = []
-    levels = sorted(graph._nodes_by_depth, reverse=True)
-    for node in (node for level in levels for node in graph._nodes_by_depth[level]):
+    for node in nodes_in_order(graph):
         operation, outputs = node.operation, node.outputs
-        inner: list[_Step] = []
+        inner: list[Step] = []
         if node.is_input:
             leaving = [reaches[id(x)] for x in outputs]
         elif is_model(operation) and (given := _given(node)):
@@ -264,7 +278,8 @@ def _follow(
             leaving = [through(operation, shapes, x.shape, arriving) for x in outputs]
         reaches.update({id(x): r for x, r in zip(outputs, leaving, strict=True)})
         if not (node.is_input and depth):
-            steps += [_Step(depth, operation, outputs, leaving[0]), *inner]
+            given_to = node.input_tensors
+            steps += [Step(depth, operation, given_to, outputs, leaving[0]), *inner]
     return steps, [reaches[id(x)] for x in graph.outputs]
 
 

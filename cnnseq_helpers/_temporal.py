@@ -1,0 +1,158 @@
+"""Temporal convolutions that take the place of a recurrent layer."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import layers, ops
+
+from ._recurrent import Recurrent
+from .masking import MaskedConv1D
+from .pooling import MaskedGlobalAveragePooling1D, MaskedMaxPooling1D
+
+# A short field needs no more than one kernel. Of a longer one the first kernel reads
+# neighbouring steps, later ones at most as many, as far apart as needed.
+_ONE_KERNEL = 8
+_TAPS = 5
+# A summary needs no resolution of single steps: pooling by 4 loses little, and more of
+# it bounds the cost of long sequences.
+_POOLED_FROM = 16
+_POOL = 4
+_STEPS_LEFT = 28
+# How far layers look back where the length, and so the reach needed, is unknown.
+OPEN_LENGTH = 512
+
+
+class Window(NamedTuple):
+    """One convolution: the steps that it multiplies, and how far apart they are."""
+
+    kernel_size: int
+    dilation_rate: int
+
+
+def plan_windows(field: int) -> list[Window]:
+    """Return convolutions that together see exactly `field` steps, all of them.
+
+    The dilation of each is at most the field in front of it, so none skips a step.
+    """
+    seen = field if field <= _ONE_KERNEL else _TAPS
+    windows = [Window(seen, 1)]
+    while seen < field:
+        missing = field - seen
+        exact = [
+            taps
+            for taps in range(1, _TAPS)
+            if missing % taps == 0 and missing // taps <= seen
+        ]
+        # If no single kernel ends on the spot, go as far as leaves something to end on.
+        taps = exact[0] if exact else _TAPS - 1
+        rate = missing // taps if exact else max(1, min(seen, missing // _TAPS))
+        windows.append(Window(taps + 1, rate))
+        seen += taps * rate
+    return windows
+
+
+def plan_at_least(field: int) -> list[Window]:
+    """Return the cheapest convolutions that see `field` steps or a few more."""
+    plans = [plan_windows(field + more) for more in range(_TAPS)]
+    return min(plans, key=lambda plan: (len(plan), sum(w.kernel_size for w in plan)))
+
+
+def plan_pooling(length: int | None, field: int) -> int:
+    """Return by how much a summary pools: a power of 2 that divides a shorter field."""
+    if length is None or length < _POOLED_FROM:
+        return 1
+    pool = _POOL
+    while length > pool * _STEPS_LEFT:
+        pool *= 2
+    while field < length and field % pool:
+        pool //= 2
+    return pool
+
+
+class TemporalConvolutions:
+    """The layers for one recurrent layer, made once and applied at each of its calls.
+
+    Blocks of convolution, batch normalisation and ReLU. What returned every step stays
+    at every step: causal, or seeing both ways. What returned one vector for a sequence
+    pools, convolves, and takes the mean of all steps. `field` is how many steps are
+    seen at least; exactly as many where it is shorter than the sequence.
+    """
+
+    def __init__(
+        self, recurrent: Recurrent, length: int | None, field: int, masked: bool
+    ) -> None:
+        self.recurrent = recurrent
+        self.masked = masked
+        self.options = {"dtype": recurrent.dtype}
+        self.name = recurrent.name
+        pool = 1 if recurrent.per_step else plan_pooling(length, field)
+        self.pool = self._make_pool(pool) if pool > 1 else None
+        self.drop = None
+        if recurrent.dropout:
+            # An LSTM drops the same channels at every step, and so does this layer.
+            self.drop = layers.SpatialDropout1D(
+                recurrent.dropout, name=f"{self.name}_dropout", **self.options
+            )
+        plan = plan_windows if length is None or field < length else plan_at_least
+        windows = plan(-(-field // pool))
+        self.blocks = [
+            self._make_block(number, window) for number, window in enumerate(windows, 1)
+        ]
+        self.mean = None
+        if not recurrent.per_step:
+            mean = layers.GlobalAveragePooling1D
+            if masked:
+                mean = MaskedGlobalAveragePooling1D
+            self.mean = mean(name=f"{self.name}_mean", **self.options)
+
+    def _make_pool(self, size: int) -> Any:
+        pool = MaskedMaxPooling1D if self.masked else layers.MaxPooling1D
+        return pool(size, padding="same", name=f"{self.name}_pool", **self.options)
+
+    def _make_block(self, number: int, window: Window) -> list[Any]:
+        convolution = MaskedConv1D if self.masked else layers.Conv1D
+        kernel_size, padding = window.kernel_size, "same"
+        if self.recurrent.per_step and self.recurrent.both_ways:
+            kernel_size = 2 * kernel_size - 1  # as many steps ahead as back
+        elif self.recurrent.per_step:
+            padding = "causal"
+        return [
+            convolution(
+                self.recurrent.channels,
+                kernel_size,
+                dilation_rate=window.dilation_rate,
+                padding=padding,
+                use_bias=False,
+                name=f"{self.name}_conv_{number}",
+                **self.options,
+            ),
+            # Statistics of the last ten batches or so, since small sets make few.
+            layers.BatchNormalization(
+                momentum=0.9, name=f"{self.name}_norm_{number}", **self.options
+            ),
+            layers.ReLU(name=f"{self.name}_relu_{number}", **self.options),
+        ]
+
+    def __call__(self, x: Any, mask: Any = None) -> Any:
+        """Return what takes the place of the recurrent layer's output."""
+        mask = mask if self.masked else None
+        if self.recurrent.backwards:
+            x = ops.flip(x, axis=1)
+            mask = None if mask is None else ops.flip(mask, axis=1)
+        x = x if self.drop is None else self.drop(x)
+        if self.pool is not None:
+            pooled = _apply(self.pool, x, mask)
+            mask = None if mask is None else self.pool.compute_mask(x, mask)
+            x = pooled
+        for convolution, normalisation, activation in self.blocks:
+            x = _apply(convolution, x, mask)
+            x = activation(_apply(normalisation, x, mask))
+        if self.mean is not None:
+            x = _apply(self.mean, x, mask)
+        return ops.split(x, 2, axis=-1) if self.recurrent.apart else x
+
+
+def _apply(layer: Any, x: Any, mask: Any) -> Any:
+    # Without one given, a layer that knows masks takes the one that x carries.
+    return layer(x) if mask is None else layer(x, mask=mask)
