@@ -40,7 +40,10 @@ test: $(READY) ## run every test, each notebook included
 	$(BIN)/python -m pytest
 
 bench: $(READY) ## repeat the longer measurements and write their tables
+	@# keras-tcn asks for a TensorFlow of its own, so it is installed without.
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/padding.py
+	$(BIN)/python benchmarks/converting.py
 
 lint: $(READY) ## check the style and the types
 	$(BIN)/ruff check

@@ -17,7 +17,7 @@ from .tracing import is_model
 
 # Series are pooled by this after each convolution until at most so many steps stay.
 _POOL = 2
-_STEPS_LEFT = 128
+_STEPS_LEFT = 64
 
 
 def cnn1d(
@@ -31,7 +31,7 @@ def cnn1d(
     """Return an untrained 1D-CNN with logits: `cnn_lstm` without the LSTM.
 
     Series (time, channels) go through convolution, batch normalisation, ReLU and max
-    pooling by 2, again and again until at most 128 steps are left. Clips (time, height,
+    pooling by 2, again and again until at most 64 steps are left. Clips (time, height,
     width, channels) go frame by frame through the CNN of `cnn_lstm`. Then come the
     temporal convolutions that `to_cnn1d` puts in an LSTM's place, which see the whole
     sequence, and the mean over time.
@@ -46,7 +46,7 @@ def cnn1d(
         Logits, one for each class.
     filters : sequence of int, optional
         Output channels of each convolution in front. If not given: 32 for series, in as
-        many as bring 128 steps or less; for clips as in `cnn_lstm`.
+        many as bring 64 steps or less; for clips as in `cnn_lstm`.
     kernel_size : int, optional
         Steps, or pixels along height and width: 9 and 3 if not given.
     units : int
@@ -84,9 +84,12 @@ def cnn1d(
     else:
         cnn = frame_by_frame("cnn1d", shape[1:], filters, kernel_size)
         features = BatchApply(cnn, name="each_frame")(inputs)
-    length = features.shape[1]
+    # Its own pooling has brought few steps; no length means no more of it.
     temporal = TemporalConvolutions(
-        Recurrent("temporal", units), length, length or OPEN_LENGTH, masked=False
+        Recurrent("temporal", units),
+        length=None,
+        field=features.shape[1] or OPEN_LENGTH,
+        masked=False,
     )
     logits = layers.Dense(num_outputs, name="logits")(temporal(features))
     return keras.Model(inputs, logits, name="cnn1d")
