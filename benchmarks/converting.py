@@ -72,12 +72,13 @@ DEEP = {
 }
 
 
-def load(name):
+def load(name, front=False):
     """Return a data set, padded with zeros to one length and normalised by channel."""
     data = helpers.load_dataset(name)
     longest = max(map(len, [*data.x_train, *data.x_test]))
+    turn = -1 if front else 1  # padded behind while turned round is padded in front
     train, test = (
-        helpers.pad_batch(list(x), length=longest)[0]
+        helpers.pad_batch([each[::turn] for each in x], length=longest)[0][:, ::turn]
         for x in (data.x_train, data.x_test)
     )
     mean, deviation = train.mean(axis=(0, 1)), train.std(axis=(0, 1))
@@ -101,6 +102,7 @@ def converted(shape, classes):
 
 OURS = {
     "CNN-LSTM": helpers.cnn_lstm,
+    "CNN-LSTM, padded in front": helpers.cnn_lstm,
     "to_cnn1d": converted,
     "to_cnn1d, distilled": converted,
     "cnn1d": helpers.cnn1d,
@@ -128,7 +130,7 @@ def fit(model, x, y, loss):
 
 def train_keras(name, method, seed):
     """Train one of the Keras models and return what was measured."""
-    x, y, x_test, y_test = load(name)
+    x, y, x_test, y_test = load(name, front=method.endswith("in front"))
     size = x.shape[1:], len(np.unique(y))
     keras.utils.set_random_seed(seed)
     model = OURS[method](*size)

@@ -32,6 +32,12 @@ def runs(found, name, method, field):
     return [found[key][field] for key in sorted(found) if key.startswith(start)]
 
 
+def as_timed(method):
+    """Return the method that has the same network, and so the same inference."""
+    same = method.startswith(("CNN-LSTM,", "to_cnn1d,"))
+    return method.split(",")[0] if same else method
+
+
 def mean(found, method, field, names=NAMES):
     """Return the mean over data sets of the mean over seeds."""
     return float(np.mean([np.mean(runs(found, n, method, field)) for n in names]))
@@ -153,7 +159,7 @@ def cost_table(found, names, methods):
     for method in methods:
         seconds = total_seconds(found, method, names)
         start = mean(found, method, "start_seconds", names)
-        timed = method.split(",")[0] if method.startswith("to_cnn1d") else method
+        timed = as_timed(method)
         one, many, faster = (
             geometric([each(found[f"speed/{n}"], timed) for n in names])
             for each in (
@@ -206,7 +212,7 @@ def draw_pareto(found, names, methods):
     ):
         points = []
         for method in methods:
-            timed = method.split(",")[0] if method.startswith("to_cnn1d") else method
+            timed = as_timed(method)
             cost = total_seconds(found, method, names)
             if label.startswith("inference"):
                 each = [found[f"speed/{n}"]["64"][timed] for n in names]

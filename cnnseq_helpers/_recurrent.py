@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
 from keras import layers
 
 from .shapes import ShapeError
@@ -30,15 +29,16 @@ class Recurrent(NamedTuple):
     name : str
         Of the layer.
     channels : int
-        Of its output, or of both outputs together.
+        Of its output.
     per_step : bool
         Whether it returns one vector a step, not one for the sequence.
     both_ways : bool
         Whether it reads the sequence in both directions.
     backwards : bool
         Whether its steps leave in reversed order.
-    apart : bool
-        Whether the two directions leave as two outputs.
+    activation : callable or None
+        What its outputs have gone through, where nothing follows that could give them
+        another range: the layer's output is the model's.
     dropout : float
         Share of the input channels that are dropped in training.
     dtype : keras.DTypePolicy or None
@@ -50,16 +50,16 @@ class Recurrent(NamedTuple):
     per_step: bool = False
     both_ways: bool = False
     backwards: bool = False
-    apart: bool = False
+    activation: Any = None
     dropout: float = 0.0
     dtype: Any = None
 
 
 class Calls(NamedTuple):
-    """How often and on what a recurrent layer is called."""
+    """A recurrent layer, its one or two outputs, and on what it is called."""
 
     layer: Any
-    recurrent: Recurrent
+    outputs: list[Recurrent]
     lengths: list[int | None]
     masked: bool
 
@@ -78,19 +78,22 @@ def holds_recurrent(operation: Any) -> bool:
 # --- One layer ------------------------------------------------------------------------
 
 
-def read_recurrent(layer: Any) -> Recurrent:
-    """Return what a recurrent layer does, or say why it can't be replaced."""
-    if isinstance(layer, layers.Bidirectional):
-        forward, backward = layer.forward_layer, layer.backward_layer
-        first, second = _read_one_way(layer, forward), _read_one_way(layer, backward)
-        joined = layer.merge_mode in ("concat", None)
-        return first._replace(
-            channels=first.channels + second.channels if joined else first.channels,
-            both_ways=True,
-            backwards=False,
-            apart=layer.merge_mode is None,
-        )
-    return _read_one_way(layer, layer)
+def read_recurrent(layer: Any) -> list[Recurrent]:
+    """Return what each output of a layer is, or say why it can't be replaced."""
+    if not isinstance(layer, layers.Bidirectional):
+        return [_read_one_way(layer, layer)]
+    ways = [
+        _read_one_way(layer, each)._replace(both_ways=True, backwards=False)
+        for each in (layer.forward_layer, layer.backward_layer)
+    ]
+    if layer.merge_mode is None:
+        return [
+            way._replace(name=f"{layer.name}_{which}")
+            for way, which in zip(ways, ("forward", "backward"), strict=True)
+        ]
+    joined = layer.merge_mode == "concat"
+    channels = sum(way.channels for way in ways) if joined else ways[0].channels
+    return [ways[0]._replace(channels=channels)]
 
 
 def _read_one_way(named: Any, layer: Any) -> Recurrent:
@@ -116,6 +119,7 @@ def _read_one_way(named: Any, layer: Any) -> Recurrent:
         int(size),
         per_step=layer.return_sequences,
         backwards=layer.return_sequences and layer.go_backwards,
+        activation=getattr(cells[-1], "activation", None),
         dropout=float(getattr(cells[0], "dropout", 0.0)),
         dtype=named.dtype_policy,
     )
@@ -183,8 +187,9 @@ def _survey(model: Any, calls: dict[int, Calls], masked: bool, fed: bool) -> Non
                 "compare. Convert the part of the model in front of it",
             )
         if is_recurrent(operation):
-            _note_call(operation, node, calls, mask)
-        elif is_model(operation) and holds_recurrent(operation):
+            last = any(x is y for x in node.outputs for y in model.outputs)
+            _note_call(operation, node, calls, mask, last)
+        elif is_model(operation) and (fed or holds_recurrent(operation)):
             _survey(operation, calls, mask, fed)
         elif holds_recurrent(operation):
             raise _refusal(
@@ -196,17 +201,29 @@ def _survey(model: Any, calls: dict[int, Calls], masked: bool, fed: bool) -> Non
             after.update(map(id, node.outputs))
 
 
-def _note_call(layer: Any, node: Any, calls: dict[int, Calls], masked: bool) -> None:
-    arguments = node.arguments
-    start = arguments.kwargs.get("initial_state")
-    if start is not None or len(arguments.args) > 1:
+def _note_call(
+    layer: Any, node: Any, calls: dict[int, Calls], masked: bool, last: bool
+) -> None:
+    steps, state, mask = given_to(*node.arguments.args, **node.arguments.kwargs)
+    if state is not None:
         raise _refusal(
             layer,
             "starts from the state of another layer, and convolutions have none. Give "
             "that state as further channels: RepeatVector, then Concatenate",
         )
-    steps = keras.tree.flatten((arguments.args, arguments.kwargs.get("sequences")))[0]
-    known = calls.get(id(layer))
-    lengths = [*(known.lengths if known else []), steps.shape[1]]
-    masked = masked or (known is not None and known.masked)
-    calls[id(layer)] = Calls(layer, read_recurrent(layer), lengths, masked)
+    outputs = read_recurrent(layer)
+    if not last:
+        outputs = [each._replace(activation=None) for each in outputs]
+    known = calls.get(id(layer), Calls(layer, [], [], False))
+    if known.outputs and known.outputs[0].activation is not None:
+        outputs = known.outputs
+    lengths = [*known.lengths, steps.shape[1]]
+    masked = masked or known.masked or mask is not None
+    calls[id(layer)] = Calls(layer, outputs, lengths, masked)
+
+
+def given_to(
+    sequences: Any, initial_state: Any = None, mask: Any = None, **_: Any
+) -> tuple[Any, Any, Any]:
+    """Return what a recurrent layer was called on, by position or by name."""
+    return sequences, initial_state, mask

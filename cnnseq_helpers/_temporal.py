@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import keras
 from keras import layers, ops
 
 from ._recurrent import Recurrent
 from .masking import MaskedConv1D
-from .pooling import MaskedGlobalAveragePooling1D, MaskedMaxPooling1D
+from .pooling import MaskedGlobalAveragePooling1D
+from .shapes import ShapeError
 
 # A short field needs no more than one kernel. Of a longer one the first kernel reads
 # neighbouring steps, later ones at most as many, as far apart as needed.
@@ -86,8 +88,15 @@ class TemporalConvolutions:
         self.masked = masked
         self.options = {"dtype": recurrent.dtype}
         self.name = recurrent.name
-        pool = 1 if recurrent.per_step else plan_pooling(length, field)
-        self.pool = self._make_pool(pool) if pool > 1 else None
+        # Windows that start at fixed steps would move with padding in front.
+        pool = 1
+        if not (recurrent.per_step or masked):
+            pool = plan_pooling(length, field)
+        self.pool = None
+        if pool > 1:
+            self.pool = layers.MaxPooling1D(
+                pool, padding="same", name=f"{self.name}_pool", **self.options
+            )
         self.drop = None
         if recurrent.dropout:
             # An LSTM drops the same channels at every step, and so does this layer.
@@ -97,20 +106,19 @@ class TemporalConvolutions:
         plan = plan_windows if length is None or field < length else plan_at_least
         windows = plan(-(-field // pool))
         self.blocks = [
-            self._make_block(number, window) for number, window in enumerate(windows, 1)
+            self._make_block(number, window, number == len(windows))
+            for number, window in enumerate(windows, 1)
         ]
         self.mean = None
         if not recurrent.per_step:
             mean = layers.GlobalAveragePooling1D
             if masked:
                 mean = MaskedGlobalAveragePooling1D
-            self.mean = mean(name=f"{self.name}_mean", **self.options)
+            # An output of the model keeps the name that losses know it by.
+            known = self.name if recurrent.activation else f"{self.name}_mean"
+            self.mean = mean(name=known, **self.options)
 
-    def _make_pool(self, size: int) -> Any:
-        pool = MaskedMaxPooling1D if self.masked else layers.MaxPooling1D
-        return pool(size, padding="same", name=f"{self.name}_pool", **self.options)
-
-    def _make_block(self, number: int, window: Window) -> list[Any]:
+    def _make_block(self, number: int, window: Window, last: bool) -> list[Any]:
         convolution = MaskedConv1D if self.masked else layers.Conv1D
         kernel_size, padding = window.kernel_size, "same"
         if self.recurrent.per_step and self.recurrent.both_ways:
@@ -131,26 +139,36 @@ class TemporalConvolutions:
             layers.BatchNormalization(
                 momentum=0.9, name=f"{self.name}_norm_{number}", **self.options
             ),
-            layers.ReLU(name=f"{self.name}_relu_{number}", **self.options),
+            self._make_activation(number, last),
         ]
+
+    def _make_activation(self, number: int, last: bool) -> Any:
+        if not (last and self.recurrent.activation):
+            return layers.ReLU(name=f"{self.name}_relu_{number}", **self.options)
+        name = self.name if self.recurrent.per_step else f"{self.name}_activation"
+        activation = self.recurrent.activation
+        return layers.Activation(activation, name=name, **self.options)
 
     def __call__(self, x: Any, mask: Any = None) -> Any:
         """Return what takes the place of the recurrent layer's output."""
         mask = mask if self.masked else None
+        if not keras.backend.is_float_dtype(x.dtype):  # as recurrent layers take them
+            x = ops.cast(x, self.blocks[0][0].compute_dtype)
         if self.recurrent.backwards:
+            if self.masked and mask is None:
+                raise ShapeError(
+                    f"to_cnn1d turns the steps for {self.name!r} round, and the mask "
+                    "with them, but inside of a model the mask is not at hand. Convert "
+                    "the inner model by itself, with the mask as an input."
+                )
             x = ops.flip(x, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
         x = x if self.drop is None else self.drop(x)
-        if self.pool is not None:
-            pooled = _apply(self.pool, x, mask)
-            mask = None if mask is None else self.pool.compute_mask(x, mask)
-            x = pooled
+        x = x if self.pool is None else self.pool(x)
         for convolution, normalisation, activation in self.blocks:
             x = _apply(convolution, x, mask)
             x = activation(_apply(normalisation, x, mask))
-        if self.mean is not None:
-            x = _apply(self.mean, x, mask)
-        return ops.split(x, 2, axis=-1) if self.recurrent.apart else x
+        return x if self.mean is None else _apply(self.mean, x, mask)
 
 
 def _apply(layer: Any, x: Any, mask: Any) -> Any:

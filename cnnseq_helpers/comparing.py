@@ -12,7 +12,17 @@ from keras import layers
 
 from .tracing import Step, is_model, steps_of, trace_shapes
 
-_FREE = {"BatchNormalization", "LayerNormalization", "Normalization", "PReLU"}
+_FREE = {
+    "BatchNormalization",
+    "Embedding",
+    "GroupNormalization",
+    "LayerNormalization",
+    "Normalization",
+    "PReLU",
+    "RMSNormalization",
+}
+# Whose kernels do not meet each output step once, or that multiply without a kernel.
+_UNKNOWN = ("Attention", "ConvLSTM", "EinsumDense", "Transpose")
 
 
 class ComparedLayer(NamedTuple):
@@ -80,7 +90,7 @@ class ModelComparison(NamedTuple):
         head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
         rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in body)
         return (
-            f'<table class="shape-trace"><thead><tr>{head}</tr></thead>'
+            f'<table class="model-comparison"><thead><tr>{head}</tr></thead>'
             f"<tbody>{rows}</tbody></table>"
         )
 
@@ -95,8 +105,8 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
     Parameters
     ----------
     before, after : keras.Model
-        Functional models or built Sequential ones. Layers of the same name and output
-        shape count as the same.
+        Functional models or built Sequential ones. Layers of the same name, output
+        shape, parameters and multiply-adds count as the same.
 
     Returns
     -------
@@ -111,8 +121,8 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
 
     Notes
     -----
-    Multiply-adds are those of weights with inputs, for one sequence, in convolutions,
-    dense and recurrent layers; adding biases, normalising, pooling and activations
+    Multiply-adds are those of weights with inputs and states, for one sequence, in
+    convolutions, dense and recurrent layers; adding biases, normalising, pooling and activations
     count as nothing. Where the time length is unknown, so are they. Layers without a
     rule here, such as attention, make them unknown as well.
 
@@ -129,7 +139,8 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
     (127, 780)
     """
     first, second = _rows(before), _rows(after)
-    keys = [[(row.layer, row.output_shape) for row in rows] for rows in (first, second)]
+    # The receptive field may differ: it also depends on the layers in front.
+    keys = [[row[1:5] for row in rows] for rows in (first, second)]
     merged: list[ComparedLayer] = []
     matches = SequenceMatcher(a=keys[0], b=keys[1], autojunk=False).get_opcodes()
     for kind, start, stop, other_start, other_stop in matches:
@@ -171,13 +182,15 @@ def _layer_work(layer: Any, shape: tuple[int | None, ...]) -> int | None:
         return _sum(_layer_work(each, shape) for each in both)
     if kind in ("TimeDistributed", "BatchApply"):
         return _product(shape[1], _model_work(inner, (None, *shape[2:])))
+    if any(part in kind for part in _UNKNOWN):
+        return None
+    if getattr(layer, "data_format", None) == "channels_first":
+        return None
     kernels = _kernels(layer)
     if kernels is None:
         return None if getattr(layer, "weights", []) and kind not in _FREE else 0
     if isinstance(layer, layers.RNN):
         return _product(shape[1], kernels)
-    if kind == "Embedding":
-        return 0
     outputs = layer.compute_output_shape(shape)
     return _product(*outputs[1:-1], kernels)
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from ._recurrent import Calls, Recurrent, holds_recurrent, survey
+from ._recurrent import Calls, Recurrent, given_to, holds_recurrent, survey
 from ._temporal import OPEN_LENGTH, TemporalConvolutions
 from .combining import BatchApply, check_convolutions, check_input, frame_by_frame
 from .shapes import ShapeError, _check_whole
@@ -28,13 +28,14 @@ def cnn1d(
     kernel_size: int | None = None,
     units: int = 64,
 ) -> keras.Model:
-    """Return an untrained 1D-CNN with logits: `cnn_lstm` without the LSTM.
+    """Return an untrained 1D-CNN with logits, for the jobs of `cnn_lstm`.
 
     Series (time, channels) go through convolution, batch normalisation, ReLU and max
     pooling by 2, again and again until at most 64 steps are left. Clips (time, height,
     width, channels) go frame by frame through the CNN of `cnn_lstm`. Then come the
     temporal convolutions that `to_cnn1d` puts in an LSTM's place, which see the whole
-    sequence, and the mean over time.
+    sequence, and the mean over time. It is made for accuracy: what `to_cnn1d` makes of
+    a `cnn_lstm` pools more and is quicker.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def cnn1d(
 
 
 def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
-    """Convolve and pool along time; fewer than eight steps are not pooled."""
+    """Convolve and pool along time; fewer than four steps are not pooled."""
     if filters is None:
         filters, left = [32], (inputs.shape[1] or 1) / _POOL
         while left > _STEPS_LEFT:
@@ -134,8 +135,9 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
         as it is.
     receptive_field : int, optional
         How many steps of its input, the present one included, each replacement looks
-        back at; one that reads both ways looks as many ahead. If not given: all of
-        them; 512 where the length of the input is unknown.
+        back at; one that reads both ways looks as many ahead, and one that returns one
+        vector for a sequence looks at windows of so many. If not given: all of them;
+        512 where the length of the input is unknown.
 
     Returns
     -------
@@ -161,14 +163,19 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     -----
     What returned every step is replaced by convolutions at every step: causal ones with
     zeros in front, or, for Bidirectional, as many steps ahead as back. With
-    ``go_backwards`` the steps are turned round before. What returned one vector for a
+    ``go_backwards`` the steps are reversed first. What returned one vector for a
     sequence is replaced by max pooling (by 4 from 16 steps on, by more where otherwise
-    over 28 steps would be left), convolutions and the mean over time. A field of up to
+    over 28 steps would be left, by less where 4 does not divide `receptive_field`; not
+    at all at unknown length), convolutions and the mean over time. A field of up to
     8 steps takes one kernel. Of a longer one the first kernel reads 5 steps, and later
     ones at most as many, dilated, but no further than the field in front of them, so
     that no step is skipped. Each is followed by batch normalisation and ReLU. Causal
     dilated convolutions in the place of recurrent layers are those of Bai, Kolter and
     Koltun, arXiv:1803.01271.
+
+    Where nothing follows the recurrent layer, so that its output is the model's, its
+    activation takes the place of the last ReLU, and its name stays. Where it is given a
+    mask, nothing is pooled.
 
     ``dropout`` of the recurrent layer becomes SpatialDropout1D. ``recurrent_dropout``,
     initialisers, regularisers and constraints have no counterpart and are not carried
@@ -184,9 +191,12 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     if receptive_field is not None:
         receptive_field = _check_whole("to_cnn1d", "receptive_field", receptive_field)
     _check_model(model)
-    calls = survey(model)
-    stacks = {key: _replace(call, receptive_field) for key, call in calls.items()}
-    return _rebuild(model, stacks)
+    taken = {layer.name for layer in model._flatten_layers()}
+    copies = {
+        key: _replace(call, receptive_field, taken)
+        for key, call in survey(model).items()
+    }
+    return _rebuild(model, copies)
 
 
 def _check_model(model: Any) -> None:
@@ -208,8 +218,10 @@ def _check_model(model: Any) -> None:
         )
 
 
-def _replace(call: Calls, wanted: int | None) -> TemporalConvolutions:
-    """Make the layers for one recurrent layer."""
+def _replace(
+    call: Calls, wanted: int | None, taken: set[str]
+) -> list[TemporalConvolutions]:
+    """Make the layers for each output of a recurrent layer."""
     lengths = [steps for steps in call.lengths if steps is not None]
     length = max(lengths) if len(lengths) == len(call.lengths) else None
     if wanted is not None and length is not None and wanted > length:
@@ -220,35 +232,59 @@ def _replace(call: Calls, wanted: int | None) -> TemporalConvolutions:
             "to see them all."
         )
     field = wanted or length or OPEN_LENGTH
-    return TemporalConvolutions(call.recurrent, length, field, call.masked)
+    stacks = []
+    for output in call.outputs:
+        name = output.name
+        while f"{name}_conv_1" in taken:
+            name += "_cnn"
+        named = output._replace(name=name)
+        stacks.append(TemporalConvolutions(named, length, field, call.masked))
+    return stacks
 
 
-def _rebuild(model: Any, stacks: dict[int, TemporalConvolutions]) -> keras.Model:
-    """Copy a model, with other layers for the recurrent ones."""
+def _rebuild(model: Any, copies: dict[int, Any]) -> keras.Model:
+    """Copy a model, with other layers for the recurrent ones.
+
+    `copies` holds what has a copy already, so that what is shared stays shared.
+    """
 
     def copied(layer: Any) -> Any:
-        if id(layer) in stacks:
-            return stacks[id(layer)]
-        if is_model(layer) and holds_recurrent(layer):
-            return _rebuild(layer, stacks)
-        # An operation that is no layer, such as a sum, has nothing to copy.
-        return _copy(layer) if isinstance(layer, keras.Layer) else layer
+        if id(layer) not in copies:
+            if is_model(layer) and holds_recurrent(layer):
+                copies[id(layer)] = _rebuild(layer, copies)
+            else:
+                # An operation that is no layer, such as a sum, has nothing to copy.
+                is_layer = isinstance(layer, keras.Layer)
+                copies[id(layer)] = _copy(layer) if is_layer else layer
+        return copies[id(layer)]
 
     def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(layer, TemporalConvolutions):
-            steps = args[0] if args else kwargs["sequences"]
-            return layer(steps, kwargs.get("mask"))
-        return layer(*args, **kwargs)
+        if not isinstance(layer, list):
+            return layer(*args, **kwargs)
+        steps, _, mask = given_to(*args, **kwargs)
+        outputs = [stack(steps, mask) for stack in layer]
+        return outputs if len(outputs) > 1 else outputs[0]
 
-    graph = functional_of(model) if isinstance(model, keras.Sequential) else model
+    graph = functional_of(model)
     # Without inputs of its own, clone_model would name them after their tensors.
     inputs = keras.tree.map_structure(_copy_input, graph.input)
     rebuilt = keras.models.clone_model(
         graph, input_tensors=inputs, clone_function=copied, call_function=called
     )
-    if model.compiled and not rebuilt.compiled:
-        rebuilt.compile_from_config(model.get_compile_config())
+    if model.compiled:
+        settings = dict(model._compile_config.config)
+        # What has a state is made anew; a function or a name serves both.
+        for name in ("optimizer", "metrics", "weighted_metrics"):
+            settings[name] = keras.tree.map_structure(_anew, settings.get(name))
+        rebuilt.compile(**settings)
+        # A saved model loads with an optimizer that is built.
+        rebuilt.optimizer.build(rebuilt.trainable_variables)
     return rebuilt
+
+
+def _anew(setting: Any) -> Any:
+    stateful = isinstance(setting, (keras.optimizers.Optimizer, keras.metrics.Metric))
+    return type(setting).from_config(setting.get_config()) if stateful else setting
 
 
 def functional_of(model: Any) -> keras.Model:
@@ -266,12 +302,15 @@ def _copy_input(tensor: Any) -> Any:
 
 def _copy(layer: Any) -> Any:
     """Copy a layer with its weights and all else that it learned or adapted to."""
+    kinds = {type(each).__name__: type(each) for each in layer._flatten_layers()}
     try:
-        return copy.deepcopy(layer)
+        with keras.saving.custom_object_scope(kinds):
+            return copy.deepcopy(layer)
     except Exception as error:
         raise ShapeError(
             "to_cnn1d copies the layers that are not recurrent, as saving and loading "
             f"does, and expected to be able to, but {layer.name!r} "
             f"({type(layer).__name__}) raised {type(error).__name__}: {error} Give the "
-            "layer a get_config() that returns all arguments of its __init__."
+            "layer a get_config() that returns all arguments of its __init__, and "
+            "register functions of your own: keras.saving.register_keras_serializable."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,9 +16,8 @@ from .tracing import is_model
 # Logits may be any number, so their distance counts; probabilities have a loss of
 # their own, whose gradients do not vanish where the teacher is sure.
 _LOSSES = {
-    "linear": "mean_squared_error",
-    "sigmoid": "binary_crossentropy",
-    "softmax": "categorical_crossentropy",
+    "sigmoid": keras.losses.BinaryCrossentropy,
+    "softmax": keras.losses.CategoricalCrossentropy,
 }
 
 
@@ -44,7 +44,7 @@ def distill(
         Sequences as `fit` would take them, labelled or not. One boolean input (batch,
         time) says which steps count where outputs are per step.
     epochs, batch_size : int
-        Passes through x, and sequences a step.
+        Passes through x, and sequences per update.
     learning_rate : float
         Of Adam.
     verbose : int or str
@@ -58,8 +58,11 @@ def distill(
     Raises
     ------
     ShapeError
-        If the two differ in the shapes of inputs or outputs or in the last activation,
-        a number is not whole and positive, or x does not fit the teacher.
+        If the two differ in the shape of their outputs, or one alone ends in a sigmoid
+        or a softmax; if x is no array for each input, or does not fit one of them; if a
+        number is not whole and positive.
+    TypeError
+        If the teacher is no Keras model.
     ValueError
         If the student is the teacher or shares its weights, or the teacher's outputs
         are not finite.
@@ -86,17 +89,21 @@ def distill(
     epochs = _check_whole("distill", "epochs", epochs)
     batch_size = _check_whole("distill", "batch_size", batch_size)
     _check_pair(student, teacher)
-    loss = _choose_loss(student, teacher)
+    _check_data(student, x)
     outputs = _teach(teacher, x, batch_size, verbose)
+    _check_outputs(student, x, outputs)
+    losses = _choose_losses(student, teacher)
     # A second model of the same weights, so that the student stays compiled as it is.
     trained = functional_of(student)
-    trained.compile(keras.optimizers.Adam(learning_rate), loss)
+    pack = partial(keras.tree.pack_sequence_as, trained.output)
+    weights = _real_steps(x, outputs)
+    trained.compile(keras.optimizers.Adam(learning_rate), pack(losses))
     return trained.fit(
         x,
-        outputs,
+        pack(outputs),
         batch_size=batch_size,
         epochs=epochs,
-        sample_weight=_real_steps(x, outputs),
+        sample_weight=None if weights is None else pack(weights),
         verbose=verbose,
     )
 
@@ -113,57 +120,66 @@ def _check_pair(student: Any, teacher: Any) -> None:
             f"distill expected a Keras model as teacher, got {type(teacher).__name__}."
         )
     theirs = {id(weight) for weight in teacher.weights}
-    if shared := [w.path for w in student.trainable_weights if id(w) in theirs]:
+    if shared := [weight.path for weight in student.weights if id(weight) in theirs]:
         raise ValueError(
             "distill expected a student with weights of its own, got one that shares "
             f"{shared[0]!r} with the teacher. Training would change both: make the "
             "student with to_cnn1d or keras.models.clone_model."
         )
-    for name in ("input_shape", "output_shape"):
-        ours, wanted = getattr(student, name), getattr(teacher, name, None)
-        if wanted is not None and not _agree(ours, wanted):
+
+    if is_model(teacher):
+        ours, wanted = (functional_of(model).input for model in (student, teacher))
+        if not _alike(ours, wanted):
+            ours, wanted = (
+                keras.tree.map_structure(lambda each: each.shape, inputs)
+                for inputs in (ours, wanted)
+            )
             raise ShapeError(
-                f"distill expected a student with the {name} of the teacher, {wanted}, "
-                f"got {ours}. to_cnn1d(teacher) makes one."
+                "distill expected a student with the input_shape of the teacher, "
+                f"{wanted}, got {ours}. to_cnn1d(teacher) makes one."
             )
 
 
-def _agree(ours: Any, theirs: Any) -> bool:
-    """Tell whether shapes are the same but for what is unknown in one of them."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return ours.keys() == theirs.keys() and all(
-            _agree(ours[key], theirs[key]) for key in ours
+def _alike(ours: Any, theirs: Any) -> bool:
+    """Tell whether inputs have the same names and shapes, but for unknown sizes."""
+    names = [
+        list(inputs) if isinstance(inputs, dict) else None for inputs in (ours, theirs)
+    ]
+    shapes = [
+        [each.shape for each in keras.tree.flatten(inputs)] for inputs in (ours, theirs)
+    ]
+    return (
+        names[0] == names[1]
+        and [*map(len, shapes[0])] == [*map(len, shapes[1])]
+        and all(
+            a == b or None in (a, b)
+            for pair in zip(*shapes, strict=True)
+            for a, b in zip(*pair, strict=True)
         )
-    if isinstance(ours, (list, tuple)) and isinstance(theirs, (list, tuple)):
-        pairs = zip(ours, theirs, strict=False)
-        return len(ours) == len(theirs) and all(_agree(a, b) for a, b in pairs)
-    return ours is None or theirs is None or bool(ours == theirs)
+    )
 
 
-def _choose_loss(student: Any, teacher: Any) -> list[str]:
-    """Return one loss for each output, by its last activation."""
-    ours = [head.activation for head in read_heads(student)[0]]
-    theirs = [head.activation for head in read_heads(teacher)[0]]
-    if ours != theirs:
+def _check_data(student: Any, x: Any) -> None:
+    arrays = keras.tree.flatten(x)
+    if not all(hasattr(each, "shape") and len(each.shape) for each in arrays):
         raise ShapeError(
-            f"distill expected the last activations of student and teacher to be the "
-            f"same, got {ours} and {theirs}. Let both end in logits."
+            f"distill expected x to be an array, or a list or dictionary of arrays, "
+            f"got a {type(x).__name__}. Of a data set take the sequences: "
+            "np.concatenate([x for x, *_ in batches])."
         )
-    return [_LOSSES.get(activation, _LOSSES["linear"]) for activation in ours]
-
-
-def _teach(teacher: Any, x: Any, batch_size: int, verbose: int | str) -> Any:
-    """Return the teacher's outputs, as a list in the order of the model's outputs."""
-    try:
-        outputs = teacher.predict(x, batch_size=batch_size, verbose=verbose)
-    except Exception as error:
-        shapes = keras.tree.map_structure(np.shape, x)
+    rows = [len(each) for each in arrays]
+    if len(arrays) != len(student.inputs) or len({*rows}) > 1 or 0 in rows:
+        shapes = ", ".join(str(tuple(each.shape)) for each in arrays)
         raise ShapeError(
-            f"distill asked the teacher {teacher.name!r} for its outputs on x of shape "
-            f"{shapes}, and got {type(error).__name__}: {error} Give x as fit would "
-            "take it, without labels."
-        ) from error
-    outputs = keras.tree.flatten(outputs)
+            f"distill expected one array for each of the {len(student.inputs)} inputs "
+            f"of the student, with one row or more, got {shapes}. Leave out labels: "
+            "the teacher makes what is to be learned."
+        )
+
+
+def _teach(teacher: Any, x: Any, batch_size: int, verbose: int | str) -> list[Any]:
+    """Return the teacher's outputs, in the order of the student's."""
+    outputs = _run("teacher", teacher, x, batch_size, verbose)
     if not all(np.isfinite(each).all() for each in outputs):
         raise ValueError(
             f"distill expected finite outputs from the teacher {teacher.name!r}, got "
@@ -172,14 +188,74 @@ def _teach(teacher: Any, x: Any, batch_size: int, verbose: int | str) -> Any:
     return outputs
 
 
+def _run(
+    who: str, model: Any, x: Any, batch_size: int, verbose: int | str
+) -> list[Any]:
+    try:
+        outputs = model.predict(x, batch_size=batch_size, verbose=verbose)
+    except Exception as error:
+        shapes = keras.tree.map_structure(lambda each: tuple(each.shape), x)
+        raise ShapeError(
+            f"distill asked the {who} {model.name!r} for its outputs on x of shape "
+            f"{shapes}, and got {type(error).__name__}: {error} Give x as fit would "
+            "take it, without labels."
+        ) from error
+    arrays: list[Any] = keras.tree.flatten(outputs)
+    return arrays
+
+
+def _check_outputs(student: Any, x: Any, outputs: list[Any]) -> None:
+    """Compare real outputs: those of other shapes could broadcast in the loss."""
+    few = keras.tree.map_structure(lambda each: each[:2], x)
+    ours = [each.shape[1:] for each in _run("student", student, few, 2, 0)]
+    theirs = [each.shape[1:] for each in outputs]
+    if ours != theirs:
+        raise ShapeError(
+            "distill expected a student with the output_shape of the teacher, for one "
+            f"sequence {theirs}, got {ours}. to_cnn1d(teacher) makes one."
+        )
+
+
+def _choose_losses(student: Any, teacher: Any) -> list[keras.losses.Loss]:
+    """Return one loss for each output, by its last activation."""
+    ours = [_loss_for(head) for head in read_heads(student)[0]]
+    # Only a graph tells the last activation for sure.
+    theirs = (
+        [_loss_for(head) for head in read_heads(teacher)[0]]
+        if is_model(teacher)
+        else ours
+    )
+    if ours != theirs:
+        names = [
+            [head.activation for head in read_heads(model)[0]]
+            for model in (student, teacher)
+        ]
+        raise ShapeError(
+            "distill expected student and teacher to end alike, in logits, a sigmoid "
+            f"or a softmax, got the last activations {names[0]} and {names[1]}. Let "
+            "both end in logits."
+        )
+    # The mean over the steps that count, so that padding does not change the loss.
+    return [loss(reduction="mean_with_sample_weight") for loss in ours]
+
+
+def _loss_for(head: Any) -> type[keras.losses.Loss]:
+    loss: type[keras.losses.Loss] = _LOSSES.get(
+        head.activation, keras.losses.MeanSquaredError
+    )
+    return loss
+
+
 def _real_steps(x: Any, outputs: list[Any]) -> list[Any] | None:
     """Return the mask as weights of the outputs that are per step, if there is one."""
     arrays = [np.asarray(each) for each in keras.tree.flatten(x)]
     masks = [each for each in arrays if each.dtype == bool and each.ndim == 2]
-    if len(masks) != 1 or all(each.ndim < 3 for each in outputs):
+    if len(masks) != 1:
         return None
     mask = masks[0].astype("float32")
     return [
-        mask if each.ndim > 2 and each.shape[:2] == mask.shape else np.ones(len(each))
+        mask
+        if each.ndim > 2 and each.shape[:2] == mask.shape
+        else np.ones(each.shape[:-1], "float32")
         for each in outputs
     ]

@@ -244,7 +244,8 @@ def _output_length(
 def _check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
     """Return a whole number as an int, since NumPy's small ones may overflow."""
     try:
-        number = operator.index(value)
+        # True counts as 1 in Python, and is hardly ever meant as a number.
+        number = at_least - 1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = at_least - 1
     if number < at_least:

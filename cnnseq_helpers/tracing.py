@@ -283,6 +283,11 @@ def _follow(
     return steps, [reaches[id(x)] for x in graph.outputs]
 
 
+def _flat(given: Any) -> list[Any]:
+    parts = isinstance(given, (list, tuple))
+    return [x for part in given for x in _flat(part)] if parts else [given]
+
+
 def _given(node: Any) -> list[Any]:
     """Return what a nested model was called on, input by input; [] if unclear."""
     # The node's own list of tensors holds masks too, and sorts a dictionary's keys.
@@ -294,7 +299,7 @@ def _given(node: Any) -> list[Any]:
             sorted(names) if isinstance(names, dict) else [x.name for x in graph.inputs]
         )
         given = [given.get(name) for name in ours]
-    given = list(given) if isinstance(given, (list, tuple)) else [given]
+    given = _flat(given)
     known = {id(x) for x in node.input_tensors}
     fits = len(given) == len(graph.inputs) and all(id(x) in known for x in given)
     return given if fits else []
