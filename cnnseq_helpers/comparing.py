@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from difflib import SequenceMatcher
-from html import escape
 from typing import Any, NamedTuple
 
 from keras import layers
 
-from .tracing import Step, is_model, steps_of, trace_shapes
+from .tracing import Step, html_table, is_model, steps_of, trace_shapes
 
 _FREE = {
     "BatchNormalization",
@@ -83,16 +82,7 @@ class ModelComparison(NamedTuple):
         )
 
     def _repr_html_(self) -> str:
-        header, *body = (
-            [escape(cell).replace("  ", "&emsp;") for cell in row]
-            for row in self._cells()
-        )
-        head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-        rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in body)
-        return (
-            f'<table class="model-comparison"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table>"
-        )
+        return html_table(self._cells(), "model-comparison")
 
 
 def _count(number: int | None) -> str:
@@ -122,8 +112,8 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
     Notes
     -----
     Multiply-adds are those of weights with inputs and states, for one sequence, in
-    convolutions, dense and recurrent layers; adding biases, normalising, pooling and activations
-    count as nothing. Where the time length is unknown, so are they. Layers without a
+    convolutions, dense and recurrent layers; adding biases, normalising, pooling and
+    activations count as nothing. Where the time length is unknown, so are they. Layers without a
     rule here, such as attention, make them unknown as well.
 
     Examples

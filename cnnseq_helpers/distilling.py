@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from ._heads import read_heads
-from .converting import functional_of
+from ._rebuilding import functional_of
 from .shapes import ShapeError, _check_whole
 from .tracing import is_model
 

@@ -139,16 +139,20 @@ class ShapeTrace(NamedTuple):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        header, *body = (
-            [escape(cell).replace("  ", "&emsp;") for cell in row]
-            for row in self._cells()
-        )
-        head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-        rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in body)
-        return (
-            f'<table class="shape-trace"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{rows}</tbody></table>"
-        )
+        return html_table(self._cells(), "shape-trace")
+
+
+def html_table(cells: Sequence[Sequence[str]], kind: str) -> str:
+    """Return rows of text, the header first, as a table of this class."""
+    header, *body = (
+        [escape(cell).replace("  ", "&emsp;") for cell in row] for row in cells
+    )
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in body)
+    return (
+        f'<table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
 
 
 def trace_shapes(model: Any) -> ShapeTrace:
