@@ -113,8 +113,8 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
     -----
     Multiply-adds are those of weights with inputs and states, for one sequence, in
     convolutions, dense and recurrent layers; adding biases, normalising, pooling and
-    activations count as nothing. Where the time length is unknown, so are they. Layers without a
-    rule here, such as attention, make them unknown as well.
+    activations count as nothing. Where the time length is unknown, so are they. Layers
+    without a rule here, such as attention, make them unknown as well.
 
     Examples
     --------
