@@ -82,7 +82,13 @@ class TemporalConvolutions:
     """
 
     def __init__(
-        self, recurrent: Recurrent, length: int | None, field: int, masked: bool
+        self,
+        recurrent: Recurrent,
+        length: int | None,
+        field: int,
+        *,
+        masked: bool = False,
+        pooled: bool = True,
     ) -> None:
         self.recurrent = recurrent
         self.masked = masked
@@ -90,7 +96,7 @@ class TemporalConvolutions:
         self.name = recurrent.name
         # Windows that start at fixed steps would move with padding in front.
         pool = 1
-        if not (recurrent.per_step or masked):
+        if pooled and not (recurrent.per_step or masked):
             pool = plan_pooling(length, field)
         self.pool = None
         if pool > 1:

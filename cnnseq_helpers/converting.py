@@ -85,12 +85,9 @@ def cnn1d(
     else:
         cnn = frame_by_frame("cnn1d", shape[1:], filters, kernel_size)
         features = BatchApply(cnn, name="each_frame")(inputs)
-    # Its own pooling has brought few steps; no length means no more of it.
+    length = features.shape[1]
     temporal = TemporalConvolutions(
-        Recurrent("temporal", units),
-        length=None,
-        field=features.shape[1] or OPEN_LENGTH,
-        masked=False,
+        Recurrent("temporal", units), length, length or OPEN_LENGTH, pooled=False
     )
     logits = layers.Dense(num_outputs, name="logits")(temporal(features))
     return keras.Model(inputs, logits, name="cnn1d")
@@ -238,5 +235,5 @@ def _replace(
         while f"{name}_conv_1" in taken:
             name += "_cnn"
         named = output._replace(name=name)
-        stacks.append(TemporalConvolutions(named, length, field, call.masked))
+        stacks.append(TemporalConvolutions(named, length, field, masked=call.masked))
     return stacks
