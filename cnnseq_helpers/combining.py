@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -177,13 +177,9 @@ def cnn_lstm(
     >>> cnn_lstm((None, 16, 16, 1), 8).output_shape
     (None, 8)
     """
-    shape = check_input("cnn_lstm", input_shape)
-    inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
-    if len(shape) == 2:
-        features = _along_time(inputs, filters, kernel_size)
-    else:
-        cnn = frame_by_frame("cnn_lstm", shape[1:], filters, kernel_size)
-        features = BatchApply(cnn, name="each_frame")(inputs)
+    inputs, features = read_steps(
+        "cnn_lstm", input_shape, _along_time, filters, kernel_size
+    )
     units = _check_whole("cnn_lstm", "units", units)
     num_outputs = _check_whole("cnn_lstm", "num_outputs", num_outputs)
     summary = layers.LSTM(units, name="lstm")(features)
@@ -191,7 +187,23 @@ def cnn_lstm(
     return keras.Model(inputs, logits, name="cnn_lstm")
 
 
-def check_input(doing: str, input_shape: Any) -> tuple[Any, ...]:
+def read_steps(
+    doing: str,
+    input_shape: Any,
+    along_time: Callable[[Any, Any, Any], Any],
+    filters: Any,
+    kernel_size: int | None,
+) -> tuple[Any, Any]:
+    """Return an input, and features (batch, time, channels): series or clip alike."""
+    shape = _check_input(doing, input_shape)
+    inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
+    if len(shape) == 2:
+        return inputs, along_time(inputs, filters, kernel_size)
+    cnn = _frame_by_frame(doing, shape[1:], filters, kernel_size)
+    return inputs, BatchApply(cnn, name="each_frame")(inputs)
+
+
+def _check_input(doing: str, input_shape: Any) -> tuple[Any, ...]:
     """Return (time, channels) or (time, height, width, channels), or refuse it."""
     shape = _as_tuple(input_shape)
     if len(shape) not in (2, 4) or None in shape[1:]:
@@ -249,7 +261,7 @@ def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
     return layers.MaxPooling1D(_POOL, name="pool")(x)
 
 
-def frame_by_frame(
+def _frame_by_frame(
     doing: str, frame: Sequence[int], filters: Any, kernel_size: int | None
 ) -> keras.Model:
     """Halve the frame with each convolution, and keep where things are."""

@@ -143,13 +143,12 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
 
 
 def _rows(model: Any) -> list[ComparedLayer]:
-    steps = steps_of(model, "compare_models")
+    pairs = zip(
+        trace_shapes(model).rows, steps_of(model, "compare_models"), strict=True
+    )
     return [
-        ComparedLayer(
-            "", row.layer, row.output_shape, row.parameters, _work(step), field
-        )
-        for row, step in zip(trace_shapes(model).rows, steps, strict=True)
-        for field in [row.receptive_field]
+        ComparedLayer("", layer, shape, parameters, _work(step), field)
+        for (layer, shape, parameters, field), step in pairs
     ]
 
 

@@ -11,7 +11,7 @@ from keras import layers
 from ._rebuilding import rebuild
 from ._recurrent import Calls, Recurrent, holds_recurrent, survey
 from ._temporal import OPEN_LENGTH, TemporalConvolutions
-from .combining import BatchApply, check_convolutions, check_input, frame_by_frame
+from .combining import check_convolutions, read_steps
 from .shapes import ShapeError, _check_whole
 from .tracing import is_model
 
@@ -76,15 +76,11 @@ def cnn1d(
     >>> cnn1d((None, 16, 16, 1), 8).output_shape
     (None, 8)
     """
-    shape = check_input("cnn1d", input_shape)
+    inputs, features = read_steps(
+        "cnn1d", input_shape, _along_time, filters, kernel_size
+    )
     units = _check_whole("cnn1d", "units", units)
     num_outputs = _check_whole("cnn1d", "num_outputs", num_outputs)
-    inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
-    if len(shape) == 2:
-        features = _along_time(inputs, filters, kernel_size)
-    else:
-        cnn = frame_by_frame("cnn1d", shape[1:], filters, kernel_size)
-        features = BatchApply(cnn, name="each_frame")(inputs)
     length = features.shape[1]
     temporal = TemporalConvolutions(
         Recurrent("temporal", units), length, length or OPEN_LENGTH, pooled=False
