@@ -143,9 +143,8 @@ def compare_models(before: Any, after: Any) -> ModelComparison:
 
 
 def _rows(model: Any) -> list[ComparedLayer]:
-    pairs = zip(
-        trace_shapes(model).rows, steps_of(model, "compare_models"), strict=True
-    )
+    steps = steps_of(model, "compare_models")
+    pairs = zip(trace_shapes(model).rows, steps, strict=True)
     return [
         ComparedLayer("", layer, shape, parameters, _work(step), field)
         for (layer, shape, parameters, field), step in pairs
