@@ -1,3 +1,5 @@
+from .animating import Animation as Animation
+from .animating import animate as animate
 from .boundaries import bucket_boundaries as bucket_boundaries
 from .bucketing import BucketBatches as BucketBatches
 from .bucketing import bucket_batches as bucket_batches
@@ -21,7 +23,6 @@ from .folders import ClipFolder as ClipFolder
 from .masking import MaskedConv1D as MaskedConv1D
 from .masking import masked_cnn1d as masked_cnn1d
 from .padding import pad_batch as pad_batch
-from .plotting import plot_clips as plot_clips
 from .plotting import plot_recordings as plot_recordings
 from .plotting import plot_scores as plot_scores
 from .plotting import use_book_style as use_book_style
@@ -29,11 +30,19 @@ from .pooling import MaskedAveragePooling1D as MaskedAveragePooling1D
 from .pooling import MaskedGlobalAveragePooling1D as MaskedGlobalAveragePooling1D
 from .pooling import MaskedGlobalMaxPooling1D as MaskedGlobalMaxPooling1D
 from .pooling import MaskedMaxPooling1D as MaskedMaxPooling1D
+from .predicting import conv_lstm_predictor as conv_lstm_predictor
+from .predicting import convolutional_predictor as convolutional_predictor
+from .predicting import recurrent_predictor as recurrent_predictor
+from .rolling import rollout as rollout
+from .scoring import frame_metrics as frame_metrics
 from .shapes import ShapeError as ShapeError
 from .shapes import check_shape as check_shape
 from .shapes import conv_output_length as conv_output_length
 from .shapes import pool_output_length as pool_output_length
 from .streaming import bucket_dataset as bucket_dataset
+from .strips import plot_clips as plot_clips
+from .strips import plot_horizons as plot_horizons
+from .strips import plot_predictions as plot_predictions
 from .targets import TargetProblem as TargetProblem
 from .targets import check_targets as check_targets
 from .targets import checked_targets as checked_targets

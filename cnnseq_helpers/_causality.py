@@ -55,12 +55,12 @@ def build_as_is(model: Any, x: Any) -> None:
         model.build((None, None, *x.shape[2:]))
     else:
         _run(model, x)
-        _forget(model)
+        forget(model)
 
 
 def _run(model: Any, x: Any) -> list[NDArray[Any]]:
     """Return the outputs of inference, each (batch, ...), with no state from before."""
-    _forget(model)
+    forget(model)
     try:
         pair = isinstance(x, (list, tuple)) and len(x) == 2 and _is_mask(x[1])
         if pair and takes_mask(model):
@@ -77,7 +77,8 @@ def _run(model: Any, x: Any) -> list[NDArray[Any]]:
     return [as_wide_floats(each) for each in keras.tree.flatten(outputs)]
 
 
-def _forget(model: Any) -> None:
+def forget(model: Any) -> None:
+    """Set the states of stateful layers to zero."""
     # Not by reset_state(), which fails on stacked cells in Keras 3.15.
     for state in rnn_states(model):
         state.assign(keras.ops.zeros_like(state))

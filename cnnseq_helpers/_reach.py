@@ -90,6 +90,8 @@ _ROW_BY_ROW = (
     | _POOLINGS
     | _SHIFTS
     | _WHOLE_SEQUENCE
+    | _each_rank("UpSampling")
+    | {f"Conv{rank}DTranspose" for rank in (1, 2, 3)}
     | {"InputLayer", "Permute", "RepeatVector", "Reshape"}
 )
 

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .datasets import Dataset
-from .shapes import check_shape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,82 +117,6 @@ def plot_recordings(
     figure.legend(
         lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines)
     )
-    return figure
-
-
-def plot_clips(
-    clips: Sequence[NDArray[Any]], names: Sequence[str], *, every: int = 1
-) -> Figure:
-    """Draw clips as strips of frames: a row a clip, from the first frame to the last.
-
-    Parameters
-    ----------
-    clips : sequence of ndarray, each (time, height, width, channels)
-        Pixels in [0, 1], grey or red, green and blue, all of one shape.
-    names : sequence of str
-        What to write beside each clip.
-    every : int
-        Draw every first, second, ... frame.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        The figure.
-
-    Raises
-    ------
-    ShapeError
-        If a clip has other axes or another shape than the first.
-    ValueError
-        If there is no clip, or not one name for each.
-
-    Examples
-    --------
-    >>> from cnnseq_helpers import drifting_digits
-    >>> clips, _ = drifting_digits(2, frames=10, seed=0)
-    >>> figure = plot_clips(clips, ["first", "second"], every=3)
-    >>> [label.get_text() for label in figure.axes[1].get_xticklabels()]
-    ['0', '3', '6', '9']
-    """
-    if not len(clips) or len(clips) != len(names):
-        raise ValueError(
-            "plot_clips expected clips and one name for each, got "
-            f"{len(clips)} clips and {len(names)} names. Add what is missing."
-        )
-    time, height, width, channels = check_shape(
-        clips[0], "time height width channels"
-    ).shape
-    shown = range(0, time, every)
-    panel_height = 5.2 * 0.8 / len(shown) * height / width
-    figure: Figure
-    figure, panels = _pyplot().subplots(
-        len(clips),
-        figsize=(5.2, len(clips) * (panel_height + 0.08) + 0.6),
-        squeeze=False,
-        layout="constrained",
-    )
-    for clip, name, panel in zip(clips, names, panels[:, 0], strict=True):
-        check_shape(
-            clip,
-            "time height width channels",
-            time=time,
-            height=height,
-            width=width,
-            channels=channels,
-        )
-        strip = np.ones((height, len(shown) * (width + 1) - 1, channels))
-        for place, number in enumerate(shown):
-            left = place * (width + 1)
-            strip[:, left : left + width] = clip[number]
-        panel.imshow(strip, cmap="gray", vmin=0, vmax=1)
-        panel.set_yticks([(height - 1) / 2], [name])
-        panel.set_xticks([])
-        panel.tick_params(length=0)
-        panel.spines[:].set_visible(False)
-        panel.grid(visible=False)
-    centres = [place * (width + 1) + (width - 1) / 2 for place in range(len(shown))]
-    panels[-1, 0].set_xticks(centres, [str(number) for number in shown])
-    panels[-1, 0].set_xlabel("frame")
     return figure
 
 

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 
 from cnnseq_helpers import (
-    ShapeError,
     load_basic_motions,
-    plot_clips,
     plot_recordings,
     plot_scores,
     use_book_style,
@@ -64,28 +62,3 @@ def test_type_is_legible_on_a_phone():
     figure, _ = plt.subplots()
     points_per_pixel = figure.get_figwidth() * 72 / 330  # 330 of 360 pixels are figure
     assert plt.rcParams["font.size"] / points_per_pixel >= 9
-
-
-def test_clips_are_drawn_frame_beside_frame():
-    clips = np.zeros((2, 5, 4, 6, 1))
-    clips[1, 4] = 0.5
-    figure = plot_clips(clips, ["dark", "lit at the end"], every=2)
-    first, last = (panel.images[0].get_array() for panel in figure.axes)
-    assert first.shape == (4, 3 * 7 - 1)
-    assert (first[:, :6] == 0).all()
-    assert (last[:, 14:] == 0.5).all()
-    names = [panel.get_yticklabels()[0].get_text() for panel in figure.axes]
-    assert names == ["dark", "lit at the end"]
-    assert figure.axes[-1].get_xlabel() == "frame"
-
-
-def test_clips_that_do_not_fit_are_refused():
-    clips = np.zeros((2, 5, 4, 6, 3))
-    with pytest.raises(ValueError, match="got 2 clips and 1 names"):
-        plot_clips(clips, ["one"])
-    with pytest.raises(ValueError, match="got 0 clips"):
-        plot_clips([], [])
-    with pytest.raises(ShapeError, match="expected width=6, got width=5"):
-        plot_clips([clips[0], clips[1, :, :, :5]], ["one", "two"])
-    with pytest.raises(ShapeError, match=r"expected \(time, height, width, channels\)"):
-        plot_clips(clips[0], list("abcde"))
