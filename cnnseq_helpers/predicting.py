@@ -7,6 +7,7 @@ whole clip the frames that follow it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from .shapes import ShapeError, _check_whole
 
 # Frames are halved while their sides are even and larger than this.
 _SMALLEST_SIDE = 8
-_BLOCKS = 4
+_BLOCKS = 5
 
 
 def recurrent_predictor(
@@ -28,6 +29,7 @@ def recurrent_predictor(
     *,
     filters: int = 32,
     units: int = 256,
+    mean_pixel: float = 0.05,
 ) -> keras.Model:
     """Return an untrained CNN, LSTM, decoder: one vector for each frame.
 
@@ -47,19 +49,25 @@ def recurrent_predictor(
         Channels of the convolutions.
     units : int
         Size of the LSTM's state.
+    mean_pixel : float
+        Where predictions start: the mean of all pixels of your clips. Far from it, the
+        first steps of training drive the sigmoid into saturation, where mean squared
+        error stays for good and cross-entropy for a while.
 
     Returns
     -------
     keras.Model
         From clips to frames with pixels in [0, 1], (batch, time, height, width,
         channels), with as many frames as the clip or `num_frames`. Train it with
-        binary cross-entropy.
+        mean squared error or binary cross-entropy.
 
     Raises
     ------
     ShapeError
         If `input_shape` has other axes or an unknown size other than time, or a number
         is not whole and positive.
+    ValueError
+        If `mean_pixel` is not between 0 and 1.
 
     Notes
     -----
@@ -76,6 +84,7 @@ def recurrent_predictor(
     """
     doing = "recurrent_predictor"
     clip, num_frames = _read_clip(doing, input_shape, num_frames)
+    pixels = _start_at(doing, mean_pixel)
     filters = _check_whole(doing, "filters", filters)
     units = _check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
@@ -95,7 +104,7 @@ def recurrent_predictor(
             keras.Input((units,), name="state"),
             layers.Dense(grid[0] * grid[1] * filters, activation="relu", name="spread"),
             layers.Reshape(grid, name="grid"),
-            *_double(halvings, filters, channels),
+            *_double(halvings, filters, channels, pixels),
         ],
         name="decoder",
     )
@@ -110,6 +119,7 @@ def conv_lstm_predictor(
     filters: int = 32,
     units: int = 32,
     kernel_size: int = 3,
+    mean_pixel: float = 0.05,
 ) -> keras.Model:
     """Return an untrained CNN, ConvLSTM, decoder: the state is a grid, not a vector.
 
@@ -124,6 +134,8 @@ def conv_lstm_predictor(
         Channels of the ConvLSTM's state.
     kernel_size : int
         Of the ConvLSTM, in points of its grid.
+    mean_pixel : float
+        As for `recurrent_predictor`.
 
     Returns
     -------
@@ -132,7 +144,7 @@ def conv_lstm_predictor(
 
     Raises
     ------
-    ShapeError
+    ShapeError, ValueError
         As `recurrent_predictor`.
 
     Notes
@@ -146,6 +158,7 @@ def conv_lstm_predictor(
     """
     doing = "conv_lstm_predictor"
     clip, num_frames = _read_clip(doing, input_shape, num_frames)
+    pixels = _start_at(doing, mean_pixel)
     filters = _check_whole(doing, "filters", filters)
     units = _check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
@@ -156,7 +169,10 @@ def conv_lstm_predictor(
         name="encoder",
     )
     decoder = keras.Sequential(
-        [keras.Input(grid, name="state"), *_double(halvings, filters, channels)],
+        [
+            keras.Input(grid, name="state"),
+            *_double(halvings, filters, channels, pixels),
+        ],
         name="decoder",
     )
     kernel_size = _check_whole(doing, "kernel_size", kernel_size)
@@ -168,8 +184,9 @@ def convolutional_predictor(
     input_shape: Sequence[int | None],
     num_frames: int | None = None,
     *,
-    filters: int = 32,
+    filters: int = 16,
     window: int = 10,
+    mean_pixel: float = 0.05,
 ) -> keras.Model:
     """Return an untrained convolutional network with the frames as its channels.
 
@@ -186,20 +203,22 @@ def convolutional_predictor(
         How many frames to predict, all in one go. If not given, one step ahead at every
         step, from the last `window` frames, with black ones in front of the clip.
     filters : int
-        Channels at full size; twice as many at smaller sizes.
+        Channels at full size; four times as many at smaller sizes.
     window : int
         How many frames each one-step prediction is made of.
+    mean_pixel : float
+        As for `recurrent_predictor`.
 
     Returns
     -------
     keras.Model
         From clips to frames with pixels in [0, 1], (batch, time, height, width,
         channels), with as many frames as the clip or `num_frames`. Train it with
-        binary cross-entropy.
+        mean squared error or binary cross-entropy.
 
     Raises
     ------
-    ShapeError
+    ShapeError, ValueError
         As `recurrent_predictor`; and if time is unknown though `num_frames` is given.
 
     Notes
@@ -216,12 +235,15 @@ def convolutional_predictor(
     """
     doing = "convolutional_predictor"
     clip, num_frames = _read_clip(doing, input_shape, num_frames)
+    pixels = _start_at(doing, mean_pixel)
     filters = _check_whole(doing, "filters", filters)
     window = _check_whole(doing, "window", window)
     time, height, width, channels = clip.shape[1:]
     if num_frames is None:
         stacked = _stack_windows(clip, window)
-        network = _network((height, width, window * channels), filters, channels)
+        network = _network(
+            (height, width, window * channels), filters, channels, pixels
+        )
         frames = BatchApply(network, name="each_window")(stacked)
         return keras.Model(clip, frames, name=doing)
     if time is None:
@@ -232,7 +254,7 @@ def convolutional_predictor(
         )
     stacked = ops.transpose(clip, (0, 2, 3, 1, 4))
     stacked = ops.reshape(stacked, (-1, height, width, time * channels))
-    network = _network(stacked.shape[1:], filters, num_frames * channels)
+    network = _network(stacked.shape[1:], filters, num_frames * channels, pixels)
     frames = ops.reshape(network(stacked), (-1, height, width, num_frames, channels))
     frames = ops.transpose(frames, (0, 3, 1, 2, 4))
     return keras.Model(clip, frames, name=doing)
@@ -307,15 +329,29 @@ def _halve(halvings: int, filters: int) -> list[Any]:
     ]
 
 
-def _double(halvings: int, filters: int, channels: int) -> list[Any]:
-    """Return layers up to full size, the last of which makes pixels in [0, 1]."""
+def _start_at(doing: str, mean_pixel: float) -> dict[str, Any]:
+    """Return options of a layer of pixels in [0, 1] that start near their mean."""
+    if not 0 < mean_pixel < 1:
+        raise ValueError(
+            f"{doing} expected mean_pixel between 0 and 1, got {mean_pixel!r}. Take "
+            "the mean of the clips to train on, which lie in [0, 1]: clips.mean()."
+        )
+    bias = math.log(mean_pixel / (1 - mean_pixel))
+    start = keras.initializers.Constant(bias)
+    return {"activation": "sigmoid", "bias_initializer": start}
+
+
+def _double(
+    halvings: int, filters: int, channels: int, pixels: dict[str, Any]
+) -> list[Any]:
+    """Return layers up to full size, the last of which makes pixels."""
     double = partial(layers.Conv2DTranspose, strides=2, padding="same")
     growing = [
         double(filters, 4, activation="relu", name=f"up_{number}")
         for number in range(1, halvings)
     ]
     last = double if halvings else partial(layers.Conv2D, padding="same")
-    return [*growing, last(channels, 4, activation="sigmoid", name="pixels")]
+    return [*growing, last(channels, 4, name="pixels", **pixels)]
 
 
 def _stack_windows(clip: Any, window: int) -> Any:
@@ -325,20 +361,23 @@ def _stack_windows(clip: Any, window: int) -> Any:
     return ops.concatenate([black[:, i:end] for i, end in enumerate(ends)], axis=-1)
 
 
-def _network(shape: Sequence[int], filters: int, channels: int) -> keras.Model:
+def _network(
+    shape: Sequence[int], filters: int, channels: int, pixels: dict[str, Any]
+) -> keras.Model:
     """Return a network from a picture of many channels to one in [0, 1]."""
     picture = keras.Input(shape, name="picture")
     convolve = {"padding": "same", "activation": "relu"}
+    wide = 4 * filters
     x = skip = layers.Conv2D(filters, 3, **convolve)(picture)
     halvings = count_halvings(shape[:2])
     for stride in [2] * halvings or [1]:
-        x = layers.Conv2D(2 * filters, 3, strides=stride, **convolve)(x)
+        x = layers.Conv2D(wide, 3, strides=stride, **convolve)(x)
     for _ in range(_BLOCKS):
-        block = layers.Conv2D(2 * filters, 5, **convolve)(x)
-        x = layers.add([x, layers.Conv2D(2 * filters, 1)(block)])
+        block = layers.Conv2D(wide, 5, **convolve)(layers.LayerNormalization()(x))
+        x = layers.add([x, layers.Conv2D(wide, 1)(block)])
     for number in reversed(range(halvings)):
-        wide = 2 * filters if number else filters
-        x = layers.Conv2DTranspose(wide, 4, strides=2, **convolve)(x)
+        channels_out = wide if number else filters
+        x = layers.Conv2DTranspose(channels_out, 4, strides=2, **convolve)(x)
     x = layers.concatenate([x, skip])
-    pixels = layers.Conv2D(channels, 3, padding="same", activation="sigmoid")(x)
-    return keras.Model(picture, pixels, name="network")
+    x = layers.Conv2D(channels, 3, padding="same", name="pixels", **pixels)(x)
+    return keras.Model(picture, x, name="network")

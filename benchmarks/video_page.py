@@ -1,0 +1,161 @@
+"""The page of the video benchmark: promises, tables and figure."""
+
+import os
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import tensorflow as tf
+
+import cnnseq_helpers as helpers
+
+HERE = Path(__file__).parent
+METHODS = ("recurrent", "ConvLSTM", "convolutional", "Keras example")
+EXAMPLE = METHODS[-1]
+LAST, MEAN = "copy the last frame", "mean image"
+
+
+class Setting(NamedTuple):
+    """The clips of a comparison, and how long each model is trained."""
+
+    name: str
+    size: int
+    digits: int
+    seconds: int
+    seeds: int
+    tested: int  # clips
+
+
+SETTINGS = (
+    Setting("one digit, 32 by 32 pixels", 32, 1, 45, 3, 200),
+    Setting("two digits, 32 by 32 pixels", 32, 2, 45, 3, 200),
+    Setting("two digits, 64 by 64 pixels", 64, 2, 180, 2, 100),
+)
+
+
+def records(found, setting, method):
+    """Return what was measured of a method, seed by seed."""
+    seeds = [each for each in sorted(found) if each.startswith(f"{setting.name}/")]
+    return [found[each][method] for each in seeds]
+
+
+def curves(found, setting, method, measure="mse"):
+    """Return a measure (seeds, horizons)."""
+    return np.array([each[measure] for each in records(found, setting, method)])
+
+
+def floor(found, setting, name, measure="mse"):
+    """Return a measure of a floor, horizon by horizon."""
+    return np.array(found[f"floors/{setting.name}"][name][measure])
+
+
+def ratio(found, setting, other):
+    """Return the convolutional model's MSE over another's, the largest of the seeds."""
+    ours = curves(found, setting, "convolutional").mean(axis=1)
+    if other == MEAN:
+        theirs = floor(found, setting, MEAN).mean()
+    else:
+        theirs = curves(found, setting, other).mean(axis=1)
+    return float((ours / theirs).max())
+
+
+# --- Tables ---------------------------------------------------------------------------
+
+
+def promises(found):
+    """Return a table in Markdown of what was promised and what was found."""
+    setting = SETTINGS[0]
+    lines = [
+        f"| after {setting.seconds} s of training, {setting.name} | goal | found |  |",
+        "|---|---|---|---|",
+    ]
+    for other, name in (("ConvLSTM", "of the ConvLSTM"), (MEAN, "of the mean image")):
+        value = ratio(found, setting, other)
+        verdict = "reached" if value <= 0.6 else "missed"
+        lines.append(
+            f"| convolutional model's MSE as a share {name}'s, largest of "
+            f"{setting.seeds} seeds | at most 0.6 | {value:.2f} | {verdict} |"
+        )
+    return lines
+
+
+def table(found, setting):
+    """Return a table in Markdown: the mean over horizons, and the range of seeds."""
+    lines = [
+        f"| {setting.name}, {setting.seconds} s | MSE | MAE | SSIM | PSNR (dB) | "
+        "training steps | parameters |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in (LAST, MEAN):
+        values = [
+            f"{floor(found, setting, name, measure).mean():.{digits}f}"
+            for measure, digits in MEASURES
+        ]
+        lines.append(f"| {name} | {' | '.join(values)} |  |  |")
+    for method in METHODS:
+        values = [
+            spread(curves(found, setting, method, measure).mean(axis=1), digits)
+            for measure, digits in MEASURES
+        ]
+        each = records(found, setting, method)
+        steps = np.median([one["steps"] for one in each])
+        values += [f"{steps:,.0f}", f"{each[0]['parameters']:,}"]
+        lines.append(f"| {method} | {' | '.join(values)} |")
+    return lines
+
+
+MEASURES = (("mse", 1), ("mae", 1), ("ssim", 3), ("psnr", 1))
+
+
+def spread(values, digits):
+    """Return the mean, and the least and greatest value where there are several."""
+    mean = f"{np.mean(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+# --- The figure -----------------------------------------------------------------------
+
+
+def draw(found, path):
+    """Draw the MSE of each method against the horizon, a panel a setting."""
+    helpers.use_book_style()
+    plt.rcParams["svg.hashsalt"] = "video"
+    figure, panels = plt.subplots(len(SETTINGS), figsize=(5.2, 9), sharex=True)
+    for setting, panel in zip(SETTINGS, panels, strict=True):
+        for method in METHODS:
+            values = curves(found, setting, method)
+            along = np.arange(1, values.shape[1] + 1)
+            (line,) = panel.plot(along, values.mean(axis=0), "o-", ms=4, label=method)
+            span = values.min(axis=0), values.max(axis=0)
+            panel.fill_between(along, *span, color=line.get_color(), alpha=0.2, lw=0)
+        for name, grey in ((LAST, "0.3"), (MEAN, "0.6")):
+            panel.plot(along, floor(found, setting, name), "--", color=grey, label=name)
+        panel.set(ylabel="MSE (sum over a frame)", ylim=(0, None))
+        panel.set_title(f"{setting.name}, {setting.seconds} s of training")
+    panels[-1].set_xlabel("horizon (frames ahead)")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def write(found):
+    """Write tables and figure for the book's page."""
+    draw(found, HERE / "video_horizons.svg")
+    lines = promises(found)
+    for setting in SETTINGS:
+        lines += ["", *table(found, setting)]
+    lines += [
+        "",
+        f"Measured on {found['date']} in {found['minutes']:.0f} minutes: "
+        f"{os.cpu_count()} cores ({platform.machine()}), no GPU, Python "
+        f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras "
+        f"{keras.__version__}, NumPy {np.__version__}.",
+        "",
+    ]
+    (HERE / "video.md").write_text("\n".join(lines))
