@@ -44,6 +44,7 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/padding.py
 	$(BIN)/python benchmarks/converting.py
+	$(BIN)/python benchmarks/video.py
 
 lint: $(READY) ## check the style and the types
 	$(BIN)/ruff check

@@ -33,7 +33,7 @@ FRAMES, BATCH_SIZE, RATE = 10, 16, 2e-3
 def load(setting):
     """Return clips to train on, and others, of other digits, to test on."""
     options = {"frames": 2 * FRAMES, "size": setting.size, "digits": setting.digits}
-    train = helpers.moving_digits(2000, seed=0, **options)
+    train = helpers.moving_digits(setting.trained, seed=0, **options)
     test = helpers.moving_digits(setting.tested, seed=1, split="test", **options)
     return train, test
 
@@ -79,12 +79,11 @@ class Trained:
         keras.utils.set_random_seed(seed)
         self.example = method == page.EXAMPLE
         self.model = build(method, size)
-        # The example is trained in batches of 5, with Adam's default rate.
+        # The example is trained in batches of 5, with its own loss and a constant rate.
         self.batch_size = 5 if self.example else BATCH_SIZE
-        rate = 1e-3 if self.example else RATE
-        self.model.compile(keras.optimizers.Adam(rate), "mean_squared_error")
+        loss = "binary_crossentropy" if self.example else "mean_squared_error"
+        self.model.compile(keras.optimizers.Adam(1e-3 if self.example else RATE), loss)
         self.clips, self.random = clips, np.random.default_rng(seed)
-        self.rate = rate
         self.step()
         self.seconds, self.steps = 0.0, 1
 
@@ -99,9 +98,12 @@ class Trained:
     def train(self, seconds, share):
         """Train for so many seconds more, or one step if that takes longer.
 
-        The rate falls along a half cosine, as the share of the time that is over grows.
+        But for the example, the rate falls along a half cosine, from the share of the
+        time that is over.
         """
-        self.model.optimizer.learning_rate = self.rate * (1 + np.cos(np.pi * share)) / 2
+        if not self.example:
+            rate = RATE * (1 + np.cos(np.pi * share)) / 2
+            self.model.optimizer.learning_rate = rate
         start = time.perf_counter()
         while time.perf_counter() - start < seconds:
             self.step()

@@ -11,6 +11,7 @@ from .shapes import ShapeError, name_axes
 
 FRAME = "height width channels".split()
 CLIPS = ["batch", "time", *FRAME]
+_ROUNDING = 1e-5
 
 
 def as_clips(doing: str, name: str, clips: Any) -> NDArray[Any]:
@@ -22,13 +23,31 @@ def as_clips(doing: str, name: str, clips: Any) -> NDArray[Any]:
             f"with at least one of each, got {array.shape}. clip[None] makes a batch "
             "of one clip, clips[..., None] gives grey frames their channels axis."
         )
+    _check_floats(doing, name, array)
+    return array
+
+
+def as_clip(doing: str, name: str, clip: Any) -> NDArray[Any]:
+    """Return a clip (time, height, width, channels) that can be shown, or refuse it."""
+    array = np.asarray(clip)
+    if array.ndim != 4 or 0 in array.shape or array.shape[3] not in (1, 3):
+        raise ShapeError(
+            f"{doing} expected {name} to be (time, height, width, channels) with 1 "
+            "channel (grey) or 3 (red, green, blue), and at least one frame, got "
+            f"{array.shape}. clips[0] is one clip of a batch, clip[..., None] gives "
+            "grey frames their channels axis."
+        )
+    _check_floats(doing, name, array)
+    return array
+
+
+def _check_floats(doing: str, name: str, array: NDArray[Any]) -> None:
     if not np.issubdtype(array.dtype, np.floating):
         raise ValueError(
             f"{doing} expected {name} to hold floats in [0, 1], got {array.dtype}. "
             "Divide whole numbers from 0 to 255 by 255."
         )
     check_pixels(doing, name, array, "Divide pixels from 0 to 255 by 255.")
-    return array
 
 
 def check_pixels(doing: str, name: str, frames: NDArray[Any], cure: str) -> None:
@@ -38,10 +57,10 @@ def check_pixels(doing: str, name: str, frames: NDArray[Any], cure: str) -> None
             f"{doing} expected numbers in {name}, got NaN. Look for what is divided by "
             "zero, or for training that diverged."
         )
-    if frames.min() < 0 or frames.max() > 1:
+    if frames.min() < -_ROUNDING or frames.max() > 1 + _ROUNDING:
         raise ValueError(
             f"{doing} expected pixels of {name} in [0, 1], got values from "
-            f"{frames.min():.4g} to {frames.max():.4g}. {cure}"
+            f"{frames.min():.7g} to {frames.max():.7g}. {cure}"
         )
 
 

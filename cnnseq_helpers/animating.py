@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._clips import as_clips, check_alike
+from ._clips import as_clip, check_alike
 from .plotting import _pyplot
 from .shapes import ShapeError, _check_whole
+from .strips import plain
 
 _LARGEST = 300_000  # bytes, so that a page stays light on a phone
 _INCHES, _DOTS = 5.2, 100  # as wide as the book's figures
@@ -84,28 +85,22 @@ def animate(
             f"{doing} expected 1 to 6 clips by their names, got {len(clips)}. Choose "
             "those that matter."
         )
-    shown = {
-        name: as_clips(doing, repr(name), np.asarray(clip)[None])[0]
-        for name, clip in clips.items()
-    }
+    shown = {name: as_clip(doing, repr(name), clip) for name, clip in clips.items()}
     first, *others = shown
     for name in others:
         check_alike(doing, (repr(first), repr(name)), shown[first], shown[name])
-    frames, *_, channels = shown[first].shape
-    if (
-        channels not in (1, 3)
-        or not 0 <= _check_whole(doing, "given", given, 0) <= frames
-    ):
+    frames = len(shown[first])
+    if _check_whole(doing, "given", given, at_least=0) > frames:
         raise ShapeError(
-            f"{doing} expected 1 or 3 channels, and at most {frames} given frames, got "
-            f"{channels} and {given}. Choose the channels to be drawn, change given."
+            f"{doing} expected at most {frames} given frames, as many as there are, "
+            f"got {given}. Change given."
         )
     if not 0.1 <= frames_per_second <= 50:
         raise ValueError(
             f"{doing} expected frames_per_second from 0.1 to 50, got "
             f"{frames_per_second!r}. Change it."
         )
-    png = _encode(_draw(shown, given), 1000 / frames_per_second)
+    png = _encode(_draw(shown, given), 1000 / float(frames_per_second))
     if len(png) > _LARGEST:
         raise ValueError(
             f"{doing} keeps a file under {_LARGEST // 1000} kB, got "
@@ -130,7 +125,7 @@ def _draw(clips: Mapping[str, NDArray[Any]], given: int) -> list[NDArray[np.uint
     images = []
     for panel, (name, clip) in zip(panels[0], clips.items(), strict=True):
         images.append(panel.imshow(clip[0], cmap="gray", vmin=0, vmax=1))
-        panel.set_title(name, loc="center")
+        panel.set_title(plain(name), loc="center")
         panel.set_axis_off()
     pictures = []
     for number in range(frames):

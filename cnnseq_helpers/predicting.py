@@ -7,7 +7,6 @@ whole clip the frames that follow it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,12 +14,16 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from ._frame_layers import (
+    count_halvings,
+    double,
+    halve,
+    network,
+    stack_windows,
+    start_at,
+)
 from .combining import BatchApply
 from .shapes import ShapeError, _check_whole
-
-# Frames are halved while their sides are even and larger than this.
-_SMALLEST_SIDE = 8
-_BLOCKS = 5
 
 
 def recurrent_predictor(
@@ -33,9 +36,9 @@ def recurrent_predictor(
 ) -> keras.Model:
     """Return an untrained CNN, LSTM, decoder: one vector for each frame.
 
-    Convolutions halve each frame until it is about 8 pixels wide, `Dense` makes a
-    vector of it, the LSTM follows these vectors through time, and its output is made a
-    frame again by `Dense` and transposed convolutions.
+    Convolutions halve each frame while its sides are even and above 8 pixels, `Dense`
+    makes a vector of it, the LSTM follows these vectors through time, and its output is
+    made a frame again by `Dense` and transposed convolutions.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def recurrent_predictor(
     """
     doing = "recurrent_predictor"
     clip, num_frames = _read_clip(doing, input_shape, num_frames)
-    pixels = _start_at(doing, mean_pixel)
+    pixels = start_at(doing, mean_pixel)
     filters = _check_whole(doing, "filters", filters)
     units = _check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
@@ -93,7 +96,7 @@ def recurrent_predictor(
     encoder = keras.Sequential(
         [
             keras.Input(clip.shape[2:], name="frame"),
-            *_halve(halvings, filters),
+            *halve(halvings, filters),
             layers.Flatten(name="flatten"),
             layers.Dense(units, activation="relu", name="features"),
         ],
@@ -104,7 +107,7 @@ def recurrent_predictor(
             keras.Input((units,), name="state"),
             layers.Dense(grid[0] * grid[1] * filters, activation="relu", name="spread"),
             layers.Reshape(grid, name="grid"),
-            *_double(halvings, filters, channels, pixels),
+            *double(halvings, filters, channels, pixels),
         ],
         name="decoder",
     )
@@ -158,20 +161,20 @@ def conv_lstm_predictor(
     """
     doing = "conv_lstm_predictor"
     clip, num_frames = _read_clip(doing, input_shape, num_frames)
-    pixels = _start_at(doing, mean_pixel)
+    pixels = start_at(doing, mean_pixel)
     filters = _check_whole(doing, "filters", filters)
     units = _check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
     halvings = count_halvings(frame)
     grid = (*(side >> halvings for side in frame), units)
     encoder = keras.Sequential(
-        [keras.Input(clip.shape[2:], name="frame"), *_halve(halvings, filters)],
+        [keras.Input(clip.shape[2:], name="frame"), *halve(halvings, filters)],
         name="encoder",
     )
     decoder = keras.Sequential(
         [
             keras.Input(grid, name="state"),
-            *_double(halvings, filters, channels, pixels),
+            *double(halvings, filters, channels, pixels),
         ],
         name="decoder",
     )
@@ -235,16 +238,14 @@ def convolutional_predictor(
     """
     doing = "convolutional_predictor"
     clip, num_frames = _read_clip(doing, input_shape, num_frames)
-    pixels = _start_at(doing, mean_pixel)
+    pixels = start_at(doing, mean_pixel)
     filters = _check_whole(doing, "filters", filters)
     window = _check_whole(doing, "window", window)
     time, height, width, channels = clip.shape[1:]
     if num_frames is None:
-        stacked = _stack_windows(clip, window)
-        network = _network(
-            (height, width, window * channels), filters, channels, pixels
-        )
-        frames = BatchApply(network, name="each_window")(stacked)
+        stacked = stack_windows(clip, window)
+        inner = network((height, width, window * channels), filters, channels, pixels)
+        frames = BatchApply(inner, name="each_window")(stacked)
         return keras.Model(clip, frames, name=doing)
     if time is None:
         raise ShapeError(
@@ -254,8 +255,8 @@ def convolutional_predictor(
         )
     stacked = ops.transpose(clip, (0, 2, 3, 1, 4))
     stacked = ops.reshape(stacked, (-1, height, width, time * channels))
-    network = _network(stacked.shape[1:], filters, num_frames * channels, pixels)
-    frames = ops.reshape(network(stacked), (-1, height, width, num_frames, channels))
+    inner = network(stacked.shape[1:], filters, num_frames * channels, pixels)
+    frames = ops.reshape(inner(stacked), (-1, height, width, num_frames, channels))
     frames = ops.transpose(frames, (0, 3, 1, 2, 4))
     return keras.Model(clip, frames, name=doing)
 
@@ -294,90 +295,3 @@ def _assemble(
         outputs = writer(repeated, initial_state=state)
     frames = BatchApply(decoder, name="each_state")(outputs)
     return keras.Model(clip, frames, name=doing)
-
-
-# --- Halving and doubling -------------------------------------------------------------
-
-
-def count_halvings(sides: Sequence[int]) -> int:
-    """Return how often height and width are halved: while even, and above 8 pixels.
-
-    Examples
-    --------
-    >>> count_halvings((64, 64)), count_halvings((28, 28)), count_halvings((25, 32))
-    (3, 2, 0)
-    """
-    halvings = 0
-    while all(side % 2 == 0 for side in sides) and min(sides) > _SMALLEST_SIDE:
-        sides = [side // 2 for side in sides]
-        halvings += 1
-    return halvings
-
-
-def _halve(halvings: int, filters: int) -> list[Any]:
-    strides = [2] * halvings or [1]
-    return [
-        layers.Conv2D(
-            filters,
-            3,
-            strides=stride,
-            padding="same",
-            activation="relu",
-            name=f"conv_{number}",
-        )
-        for number, stride in enumerate(strides, start=1)
-    ]
-
-
-def _start_at(doing: str, mean_pixel: float) -> dict[str, Any]:
-    """Return options of a layer of pixels in [0, 1] that start near their mean."""
-    if not 0 < mean_pixel < 1:
-        raise ValueError(
-            f"{doing} expected mean_pixel between 0 and 1, got {mean_pixel!r}. Take "
-            "the mean of the clips to train on, which lie in [0, 1]: clips.mean()."
-        )
-    bias = math.log(mean_pixel / (1 - mean_pixel))
-    start = keras.initializers.Constant(bias)
-    return {"activation": "sigmoid", "bias_initializer": start}
-
-
-def _double(
-    halvings: int, filters: int, channels: int, pixels: dict[str, Any]
-) -> list[Any]:
-    """Return layers up to full size, the last of which makes pixels."""
-    double = partial(layers.Conv2DTranspose, strides=2, padding="same")
-    growing = [
-        double(filters, 4, activation="relu", name=f"up_{number}")
-        for number in range(1, halvings)
-    ]
-    last = double if halvings else partial(layers.Conv2D, padding="same")
-    return [*growing, last(channels, 4, name="pixels", **pixels)]
-
-
-def _stack_windows(clip: Any, window: int) -> Any:
-    """Return at each step the last frames as channels, black before the first."""
-    black = layers.ZeroPadding3D(((window - 1, 0), (0, 0), (0, 0)), name="black")(clip)
-    ends = (i - window + 1 or None for i in range(window))
-    return ops.concatenate([black[:, i:end] for i, end in enumerate(ends)], axis=-1)
-
-
-def _network(
-    shape: Sequence[int], filters: int, channels: int, pixels: dict[str, Any]
-) -> keras.Model:
-    """Return a network from a picture of many channels to one in [0, 1]."""
-    picture = keras.Input(shape, name="picture")
-    convolve = {"padding": "same", "activation": "relu"}
-    wide = 4 * filters
-    x = skip = layers.Conv2D(filters, 3, **convolve)(picture)
-    halvings = count_halvings(shape[:2])
-    for stride in [2] * halvings or [1]:
-        x = layers.Conv2D(wide, 3, strides=stride, **convolve)(x)
-    for _ in range(_BLOCKS):
-        block = layers.Conv2D(wide, 5, **convolve)(layers.LayerNormalization()(x))
-        x = layers.add([x, layers.Conv2D(wide, 1)(block)])
-    for number in reversed(range(halvings)):
-        channels_out = wide if number else filters
-        x = layers.Conv2DTranspose(channels_out, 4, strides=2, **convolve)(x)
-    x = layers.concatenate([x, skip])
-    x = layers.Conv2D(channels, 3, padding="same", name="pixels", **pixels)(x)
-    return keras.Model(picture, x, name="network")

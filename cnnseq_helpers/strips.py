@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._clips import FRAME
+from ._clips import FRAME, as_clip
 from .plotting import _pyplot
-from .shapes import ShapeError, check_shape
+from .shapes import _check_whole, check_shape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,11 @@ _WIDTH = 5.2  # inches, as in use_book_style
 
 
 def plot_clips(
-    clips: Sequence[NDArray[Any]], names: Sequence[str], *, every: int = 1
+    clips: Sequence[NDArray[Any]],
+    names: Sequence[str],
+    *,
+    first: int = 0,
+    every: int = 1,
 ) -> Figure:
     """Draw clips as strips of frames: a row a clip, from the first frame to the last.
 
@@ -29,6 +33,8 @@ def plot_clips(
         Pixels in [0, 1], grey or red, green and blue, all of one shape.
     names : sequence of str
         What to write beside each clip.
+    first : int
+        The number of the first frame, for the axis.
     every : int
         Draw every first, second, ... frame.
 
@@ -40,9 +46,11 @@ def plot_clips(
     Raises
     ------
     ShapeError
-        If a clip has other axes or another shape than the first.
+        If a clip has other axes or another shape than the first, or `every` is no
+        positive whole number.
     ValueError
-        If there is no clip, or not one name for each.
+        If there is no clip, or not one name for each, or pixels are no floats in
+        [0, 1].
 
     Examples
     --------
@@ -57,8 +65,8 @@ def plot_clips(
             "plot_clips expected clips and one name for each, got "
             f"{len(clips)} clips and {len(names)} names. Add what is missing."
         )
-    _check_alike(clips)
-    return _draw(clips, names, range(0, len(clips[0]), every), "frame")
+    clips = _check_all("plot_clips", dict(enumerate(clips)))
+    return _draw(clips, names, _choose(len(clips[0]), every), "frame", first)
 
 
 def plot_predictions(
@@ -92,7 +100,7 @@ def plot_predictions(
     ShapeError
         If clips have other axes, more than one channel, or differ in shape.
     ValueError
-        If there is no prediction.
+        If there is no prediction, or pixels are no floats in [0, 1].
 
     Examples
     --------
@@ -107,14 +115,15 @@ def plot_predictions(
             "plot_predictions expected at least one prediction, got none. Give a "
             "mapping from names to clips."
         )
-    rows, names = [true], ["truth"]
-    check_shape(true, "time height width channels", channels=1)
-    for name, predicted in predictions.items():
-        _check_alike([true, predicted])
-        rows += [predicted, predicted - true]
+    clips = _check_all("plot_predictions", {"the truth": true, **predictions})
+    check_shape(clips[0], "time height width channels", channels=1)
+    rows, names = [clips[0]], ["truth"]
+    for name, predicted in zip(predictions, clips[1:], strict=True):
+        rows += [predicted, predicted - clips[0]]
         names += [name, "difference"]
     label = "frame    (difference: red too bright, blue too dark)"
-    return _draw(rows, names, range(0, len(true), every), label, first)
+    shown = _choose(len(clips[0]), every)
+    return _draw(rows, names, shown, label, first, differences=range(2, len(rows), 2))
 
 
 def plot_horizons(
@@ -145,12 +154,12 @@ def plot_horizons(
     ShapeError
         If a curve has other axes, or they differ in their number of horizons.
     ValueError
-        If there is no curve.
+        If there is no curve, or one has the name of a floor.
 
     Examples
     --------
     >>> figure = plot_horizons({"a model": [1, 2, 4]}, "MSE", floors={"still": [5] * 3})
-    >>> [line.get_label() for line in figure.axes[0].lines]
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['a model', 'still']
     """
     if not curves:
@@ -158,36 +167,49 @@ def plot_horizons(
             "plot_horizons expected at least one curve, got none. Give a mapping from "
             "names to values."
         )
+    floors = floors or {}
+    if clash := [name for name in curves if name in floors]:
+        raise ValueError(
+            f"plot_horizons expected other names for floors than for curves, got "
+            f"{clash[0]!r} for both. Rename one."
+        )
     figure: Figure
     figure, panel = _pyplot().subplots(figsize=(_WIDTH, 3.6), layout="constrained")
     horizons = None
-    for name, values in {**curves, **(floors or {})}.items():
+    lines = []
+    for values in curves.values():
         rows = check_shape(np.atleast_2d(values), "seeds horizons", horizons=horizons)
         horizons = rows.shape[1]
         along = np.arange(1, horizons + 1)
-        if name in curves:
-            (line,) = panel.plot(along, rows.mean(axis=0), "o-", ms=4, label=name)
-            span = rows.min(axis=0), rows.max(axis=0)
-            panel.fill_between(along, *span, color=line.get_color(), alpha=0.2, lw=0)
-        else:
-            grey = 0.3 + 0.3 * (len(panel.lines) - len(curves))
-            panel.plot(along, rows[0], "--", color=str(min(grey, 0.7)), label=name)
+        lines += panel.plot(along, rows.mean(axis=0), "o-", ms=4)
+        span = rows.min(axis=0), rows.max(axis=0)
+        panel.fill_between(along, *span, color=lines[-1].get_color(), alpha=0.2, lw=0)
+    for number, values in enumerate(floors.values()):
+        floor = check_shape(np.asarray(values), "horizons", horizons=horizons)
+        grey = str(min(0.3 + 0.3 * number, 0.7))
+        lines += panel.plot(along, floor, "--", color=grey)
     panel.set(xlabel="horizon (frames ahead)", ylabel=measure)
     panel.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside upper center", ncols=2)
+    names = [plain(name) for name in (*curves, *floors)]
+    figure.legend(lines, names, loc="outside upper center", ncols=2)
     return figure
 
 
-def _check_alike(clips: Sequence[NDArray[Any]]) -> None:
+def plain(name: str) -> str:
+    """Return a name that is drawn as it is, not read as mathematics."""
+    return name.replace("$", r"\$")
+
+
+def _choose(frames: int, every: int) -> range:
+    return range(0, frames, _check_whole("plotting a strip", "every", every))
+
+
+def _check_all(doing: str, clips: Mapping[Any, Any]) -> list[NDArray[Any]]:
+    """Return clips of one shape, with pixels that can be shown."""
+    arrays = [as_clip(doing, f"clip {name}", clip) for name, clip in clips.items()]
     axes = ["time", *FRAME]
-    shape = check_shape(clips[0], " ".join(axes)).shape
-    for clip in clips:
-        check_shape(clip, " ".join(axes), **dict(zip(axes, shape, strict=True)))
-    if shape[3] not in (1, 3) or 0 in shape:
-        raise ShapeError(
-            "A strip shows frames with 1 channel (grey) or 3 (red, green, blue), at "
-            f"least one of them, got {shape}. Choose the channels to be drawn."
-        )
+    sizes = dict(zip(axes, arrays[0].shape, strict=True))
+    return [check_shape(array, " ".join(axes), **sizes) for array in arrays]
 
 
 def _draw(
@@ -196,8 +218,9 @@ def _draw(
     shown: range,
     label: str,
     first: int = 0,
+    differences: range = range(0),
 ) -> Figure:
-    """Draw a strip a clip; those named "difference" in two colours around white."""
+    """Draw a strip a clip; differences in two colours around white."""
     _, height, width, channels = clips[0].shape
     panel_height = _WIDTH * 0.8 / len(shown) * height / width
     figure: Figure
@@ -207,8 +230,9 @@ def _draw(
         squeeze=False,
         layout="constrained",
     )
-    for clip, name, panel in zip(clips, names, panels[:, 0], strict=True):
-        difference = name == "difference"
+    for row, (clip, name) in enumerate(zip(clips, names, strict=True)):
+        panel = panels[row, 0]
+        difference = row in differences
         strip = np.full(
             (height, len(shown) * (width + 1) - 1, channels), 0.0 if difference else 1.0
         )
@@ -217,7 +241,7 @@ def _draw(
             strip[:, left : left + width] = clip[number]
         colours = ("RdBu_r", -1) if difference else ("gray", 0)
         panel.imshow(strip, cmap=colours[0], vmin=colours[1], vmax=1)
-        panel.set_yticks([(height - 1) / 2], [name])
+        panel.set_yticks([(height - 1) / 2], [plain(name)])
         panel.set_xticks([])
         panel.tick_params(length=0)
         panel.spines[:].set_visible(False)

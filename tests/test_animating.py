@@ -92,7 +92,12 @@ GOOD = CLIPS[0]
         ({"a": CLIPS}, {}, ShapeError, "'a' to be"),
         ({"a": GOOD * 2}, {}, ValueError, "'a' in .0, 1"),
         ({"a": GOOD * np.nan}, {}, ValueError, "got NaN"),
-        ({"a": np.concatenate([GOOD] * 2, -1)}, {}, ShapeError, "1 or 3 channels"),
+        (
+            {"a": np.concatenate([GOOD] * 2, -1)},
+            {},
+            ShapeError,
+            "1 channel .grey. or 3",
+        ),
         ({"a": GOOD}, {"given": 21}, ShapeError, "at most 20 given"),
         ({"a": GOOD}, {"given": -1}, ShapeError, "given"),
         ({"a": GOOD}, {"frames_per_second": 0}, ValueError, "from 0.1 to 50, got 0"),

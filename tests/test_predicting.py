@@ -12,7 +12,7 @@ from cnnseq_helpers import (
     moving_digits,
     recurrent_predictor,
 )
-from cnnseq_helpers.predicting import count_halvings
+from cnnseq_helpers._frame_layers import count_halvings
 
 PREDICTORS = (recurrent_predictor, conv_lstm_predictor, convolutional_predictor)
 RECURRENT = PREDICTORS[:2]
@@ -146,3 +146,21 @@ def test_frames_can_only_be_stacked_if_their_number_is_known():
 )
 def test_halvings(sides, halvings):
     assert count_halvings(sides) == halvings
+
+
+@each
+@pytest.mark.parametrize("mean_pixel", [0.02, 0.5])
+def test_predictions_start_at_the_mean_pixel(predictor, mean_pixel):
+    keras.utils.set_random_seed(0)
+    model = predictor((5, 16, 16, 1), 2, mean_pixel=mean_pixel)
+    black = np.zeros((1, 5, 16, 16, 1))
+    assert np.mean(model(black)) == pytest.approx(mean_pixel, rel=0.2)
+
+
+@each
+@pytest.mark.parametrize("mean_pixel", [0, 1, -0.1, float("nan"), "0.5", None])
+def test_refuses_a_mean_that_no_pixel_has(predictor, mean_pixel):
+    with pytest.raises(
+        ValueError, match="mean_pixel between 0 and 1, got .*clips.mean"
+    ):
+        predictor((5, 16, 16, 1), mean_pixel=mean_pixel)

@@ -15,7 +15,7 @@ from cnnseq_helpers import (
     rollout,
 )
 from cnnseq_helpers._causality import forget
-from cnnseq_helpers.rolling import _steps_alone
+from cnnseq_helpers._stepping import steps_alone
 
 SHAPE = (16, 16, 1)
 CLIPS = moving_digits(5, frames=12, size=16, seed=0)
@@ -173,7 +173,7 @@ def started_elsewhere():
 def test_the_state_is_kept_where_nothing_else_remembers(make, keeps):
     keras.utils.set_random_seed(0)
     model = make()
-    assert _steps_alone(model) == keeps
+    assert steps_alone(model) == keeps
     expected = CLIPS[:, :6]
     for _ in range(4):
         forget(model)
@@ -244,7 +244,7 @@ GOOD = of(lambda clip: clip)
         (GOOD, CLIPS, {"steps": -3}, ShapeError, "got -3"),
         (GOOD, CLIPS, {"steps": 2.5}, ShapeError, "got 2.5"),
         (GOOD, CLIPS, {"new_frames": 0}, ShapeError, "new_frames to be a whole"),
-        (GOOD, CLIPS, {"new_frames": 20}, ShapeError, "20 new frames a call, got 12"),
+        (GOOD, CLIPS, {"new_frames": 20}, ShapeError, "20 new frames.*got 12"),
         (
             keras.Sequential([keras.Input((20, *SHAPE)), layers.ReLU()]),
             CLIPS,
@@ -296,3 +296,123 @@ def test_longer_rollouts_show_their_progress(capsys, monkeypatch):
     assert bars[0]["total"] == 4
     assert bars[0]["delay"] == 1
     assert "4/4" in capsys.readouterr().err
+
+
+# --- Found by attack ------------------------------------------------------------------
+
+
+def adapted():
+    normalise = layers.Normalization(axis=-1)
+    normalise.adapt(CLIPS * 0.3 + 0.5)
+    return pixelwise(normalise, conv_lstm())
+
+
+def constant_state():
+    clip = keras.Input((None, *SHAPE))
+    state = ops.ones((5, *SHAPE[:2], 2)) * 0.5
+    frames = conv_lstm()(clip, initial_state=[state, state])
+    return keras.Model(clip, layers.Conv3D(1, 1, activation="sigmoid")(frames))
+
+
+class Summing(layers.ConvLSTM2D):
+    """A recurrent layer whose outputs know more than its state."""
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return ops.cumsum(super().call(sequences), axis=1) / 10
+
+
+def own_activation(x):
+    return ops.tanh(x) / 2
+
+
+def one_layer_twice():
+    dense = layers.Dense(1, activation="sigmoid")
+    clip = keras.Input((None, *SHAPE))
+    x = BatchApply(dense)(clip)
+    x = layers.ConvLSTM2D(1, 3, padding="same", return_sequences=True)(x)
+    return keras.Model(clip, BatchApply(dense)(x))
+
+
+def flattened(layer):
+    clip = keras.Input((None, *SHAPE))
+    x = BatchApply(layers.Flatten())(clip)
+    x = layers.Dense(256, activation="sigmoid")(layer(x))
+    return keras.Model(clip, BatchApply(layers.Reshape(SHAPE))(x))
+
+
+ATTACKS = {
+    "adapted": adapted,
+    "constant state": constant_state,
+    "subclass": lambda: pixelwise(Summing(2, 3, padding="same", return_sequences=True)),
+    "activation of one's own": lambda: pixelwise(conv_lstm(activation=own_activation)),
+    "one layer twice": one_layer_twice,
+    "GRU": lambda: flattened(layers.GRU(8, return_sequences=True)),
+    "SimpleRNN": lambda: flattened(layers.SimpleRNN(8, return_sequences=True)),
+    "unknown size of batch, masking": lambda: flattened(
+        keras.Sequential([layers.Masking(), layers.LSTM(8, return_sequences=True)])
+    ),
+    "half precision": lambda: pixelwise(conv_lstm(dtype="mixed_float16")),
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+def test_equals_a_loop_by_hand(kind):
+    keras.utils.set_random_seed(0)
+    model = ATTACKS[kind]()
+    expected = by_hand(model, CLIPS[:, :6], 4)
+    atol = 1e-3 if "half" in kind else 1e-5
+    np.testing.assert_allclose(rollout(model, CLIPS[:, :6], 4), expected, atol=atol)
+
+
+def test_states_from_before_stay():
+    keras.utils.set_random_seed(0)
+    for make in (
+        KEEP["stateful"],
+        ALL_AGAIN["stateful, after a convolution along time"],
+    ):
+        model = make()
+        model(CLIPS[:, :3])
+        (memory,) = (x for x in model._flatten_layers() if hasattr(x, "cell"))
+        before = [np.array(state) for state in memory.states]
+        rollout(model, CLIPS[:, :6], 2)
+        for old, new in zip(before, memory.states, strict=True):
+            np.testing.assert_array_equal(old, new)
+
+
+def test_inputs_in_a_list():
+    clip = keras.Input((None, *SHAPE))
+    frames = layers.Conv3D(1, 1, activation="sigmoid")(conv_lstm()(clip))
+    model = keras.Model([clip], frames)
+    expected = by_hand(keras.Model(clip, frames), CLIPS[:, :6], 3)
+    np.testing.assert_allclose(rollout(model, CLIPS[:, :6], 3), expected, atol=1e-5)
+
+
+def test_forgotten_new_frames():
+    clip = keras.Input((4, *SHAPE))
+    last = clip[:, -1:] / 2
+    model = keras.Model(clip, ops.concatenate([last, last, last], axis=1))
+    with pytest.raises(ShapeError, match="got 3. Give new_frames=3"):
+        rollout(model, CLIPS[:, :4], 3)
+
+
+def test_rounding_is_no_fault():
+    clips = np.full((1, 3, *SHAPE), 1.0000001, np.float32)
+    assert rollout(GOOD, clips, 2).max() <= 1.00001
+
+
+def test_only_the_probe_may_leave_the_range():
+    model = of(lambda x: ops.concatenate([x[:, :1], 2 * x[:, 1:] - x[:, :-1]], axis=1))
+    ramp = np.arange(1, 4).reshape(1, 3, 1, 1, 1) * np.full((1, 3, *SHAPE), 0.1)
+    assert rollout(model, ramp, 2)[0, :, 0, 0, 0] == pytest.approx([0.4, 0.5], abs=1e-5)
+
+
+def test_a_grey_clip_hides_no_peeking():
+    with pytest.raises(ValueError, match="looks ahead"):
+        rollout(peeking(), np.full((1, 6, *SHAPE), 0.5), 1)
+
+
+def test_a_model_of_whole_numbers_is_refused():
+    clip = keras.Input((None, *SHAPE), dtype="uint8")
+    model = keras.Model(clip, ops.cast(clip, "float32") / 255)
+    with pytest.raises(ShapeError, match="model of floats.*got one of uint8"):
+        rollout(model, CLIPS, 2)

@@ -39,6 +39,11 @@ def test_a_strip_shows_the_frames_that_it_names():
     assert [label.get_text() for label in panel.get_xticklabels()] == ["0", "2", "4"]
 
 
+def test_frames_are_counted_from_any_number():
+    panel = plot_clips([TRUE], ["clip"], first=6, every=2).axes[0]
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["6", "8", "10"]
+
+
 def test_colours_are_shown():
     panel = plot_clips([RANDOM.random((3, 4, 5, 3))], ["colour"]).axes[0]
     assert picture(panel).shape == (4, 17, 3)
@@ -116,3 +121,36 @@ def test_horizons_count_from_one_and_seeds_make_a_band():
 def test_refuses(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
+
+
+def test_a_name_may_be_any_text():
+    figure = plot_clips([TRUE, FIRST], ["difference", "$_$"])
+    figure.canvas.draw()
+    assert picture(figure.axes[0])[0, 5] == 1  # grey, with white between the frames
+    figure = plot_horizons({"_a $_$": [1, 2]}, "MSE", floors={"b": [3, 4]})
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [r"_a \$_\$", "b"]
+
+
+def test_floors_have_names_and_one_row_of_their_own():
+    with pytest.raises(ValueError, match="got 'still' for both"):
+        plot_horizons({"still": [1, 2]}, "MSE", floors={"still": [9, 9]})
+    with pytest.raises(ShapeError, match="horizons"):
+        plot_horizons({"a": [1, 2]}, "MSE", floors={"still": [[9, 9], [8, 8]]})
+
+
+@pytest.mark.parametrize("every", [0, -1, 2.5])
+def test_every_is_a_whole_number(every):
+    with pytest.raises(ShapeError, match="every to be a whole number"):
+        plot_clips([TRUE], ["a"], every=every)
+
+
+def test_pixels_from_0_to_255_are_refused():
+    bytes_ = (TRUE * 255).astype("uint8")
+    with pytest.raises(ValueError, match="clip 0 to hold floats"):
+        plot_clips([bytes_], ["a"])
+    with pytest.raises(ValueError, match="clip a to hold floats"):
+        plot_predictions(TRUE, {"a": bytes_})
+    with pytest.raises(ValueError, match="clip 0 in .0, 1"):
+        plot_clips([TRUE * 255], ["a"])

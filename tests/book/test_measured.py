@@ -10,13 +10,16 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def page():
-    path = BENCHMARKS / "converting_page.py"
-    spec = importlib.util.spec_from_file_location("converting_page", path)
+def load_page(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def page():
+    return load_page("converting_page")
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +62,57 @@ def test_the_lstm_grows_faster_with_the_length(page, found):
             for steps in (32, 512, 4096)
         ]
         assert gains == sorted(gains)
+
+
+# --- Video ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def video_page():
+    return load_page("video_page")
+
+
+@pytest.fixture(scope="module")
+def video_found():
+    return json.loads((BENCHMARKS / "video.json").read_text())
+
+
+def test_video_tables_show_what_is_stored(video_page, video_found):
+    text = (BENCHMARKS / "video.md").read_text()
+    assert "\n".join(video_page.promises(video_found)) in text
+    for setting in video_page.SETTINGS:
+        assert "\n".join(video_page.table(video_found, setting)) in text
+
+
+def test_all_video_models_were_trained_for_as_long(video_page, video_found):
+    for setting in video_page.SETTINGS:
+        for method in video_page.METHODS[:3]:
+            runs = video_page.records(video_found, setting, method)
+            assert len(runs) == setting.seeds
+            for run in runs:
+                assert setting.seconds <= run["seconds"] < 1.02 * setting.seconds
+
+
+def test_what_the_page_says_of_the_video_models_holds(video_page, video_found):
+    for setting in video_page.SETTINGS:
+        ours = video_page.curves(video_found, setting, "convolutional").mean(axis=0)
+        others = [
+            video_page.curves(video_found, setting, method).mean(axis=0)
+            for method in video_page.METHODS[:-1]
+            if method != "convolutional"
+        ]
+        floors = [
+            video_page.floor(video_found, setting, name)
+            for name in (video_page.LAST, video_page.MEAN)
+        ]
+        assert all((ours < other).all() for other in [*others, *floors])
+        last, mean = floors
+        assert (last[3:] > mean[3:]).all()
+        example = video_page.records(video_found, setting, video_page.EXAMPLE)
+        assert all(run["steps"] < 50 for run in example)
+
+
+def test_the_convolutional_model_keeps_its_promise(video_page, video_found):
+    first = video_page.SETTINGS[0]
+    for other in ("ConvLSTM", video_page.MEAN):
+        assert video_page.ratio(video_found, first, other) <= 0.6

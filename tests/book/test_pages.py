@@ -119,6 +119,20 @@ def test_the_page_shows_the_compared_outputs(site, path):
     )
 
 
+def test_animations_reach_the_pages_of_video_as_they_are(site):
+    """An animated PNG has a chunk acTL, and plays in an img tag without a script."""
+    pages, html = site
+    for chapter in ("next_frame", "encoder_decoder", "rollouts"):
+        page = f"notebooks/video/{chapter}.html"
+        files = [
+            ((html / page).parent / tag["src"]).read_bytes()
+            for tag in pages[page].select("article img[src$='.png']")
+        ]
+        sizes = [len(file) for file in files if b"acTL" in file]
+        assert sizes, chapter
+        assert max(sizes) < 300_000, chapter
+
+
 def test_the_api_page_shows_every_public_name(site):
     import cnnseq_helpers
 
