@@ -84,7 +84,7 @@ def promises(found):
 
 
 def table(found, setting):
-    """Return a table in Markdown: the mean over horizons, and the range of seeds."""
+    """Return a table in Markdown: means over horizons, for MSE the range of seeds."""
     lines = [
         f"| {setting.name}, {setting.seconds} s | MSE | MAE | SSIM | PSNR (dB) | "
         "training steps | parameters |",
@@ -97,10 +97,12 @@ def table(found, setting):
         ]
         lines.append(f"| {name} | {' | '.join(values)} |  |  |")
     for method in METHODS:
-        values = [
-            spread(curves(found, setting, method, measure).mean(axis=1), digits)
+        means = [
+            (curves(found, setting, method, measure).mean(axis=1), digits)
             for measure, digits in MEASURES
         ]
+        values = [spread(*means[0])]
+        values += [f"{np.mean(seeds):.{digits}f}" for seeds, digits in means[1:]]
         each = records(found, setting, method)
         steps = np.median([one["steps"] for one in each])
         values += [f"{steps:,.0f}", f"{each[0]['parameters']:,}"]
