@@ -53,6 +53,7 @@ def test_frames_that_do_not_move_stay_in():
 @pytest.mark.parametrize("style", [False, True])
 @pytest.mark.parametrize("number", [1, 3, 6])
 def test_it_is_light(number, style):
+    open_before = plt.get_fignums()
     with plt.rc_context():
         if style:
             use_book_style()
@@ -63,7 +64,7 @@ def test_it_is_light(number, style):
     assert len(found.png) < 300_000
     assert repr(found) == f"Animation(20 frames of {number} clips)"
     assert found._repr_png_() == found.png
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == open_before
 
 
 def test_colours():
