@@ -25,10 +25,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def allowed(path: str) -> int:
-    video = path.startswith("notebooks/video/")
-    limit = SECONDS_A_VIDEO_CHAPTER if video else SECONDS_A_CHAPTER
-    # The limits are for two cores, and `.ci/run` also tests on a single thread.
-    return 2 * limit if os.environ.get("TF_NUM_INTRAOP_THREADS") == "1" else limit
+    if not path.startswith("notebooks/video/"):
+        return SECONDS_A_CHAPTER
+    # The limit is for two cores, and `.ci/run` also tests on a single thread.
+    alone = os.environ.get("TF_NUM_INTRAOP_THREADS") == "1"
+    return SECONDS_A_VIDEO_CHAPTER * (2 if alone else 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
