@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._invariance import as_wide_floats, differences, rnn_states, takes_mask
+from ._invariance import as_wide_floats, differences, takes_mask
+from ._states import forget
 from .shapes import ShapeError
 
 DOING = "assert_causal"
@@ -75,13 +76,6 @@ def _run(model: Any, x: Any) -> list[NDArray[Any]]:
             "a list or a dictionary; [x, mask] for what is called with mask=mask."
         ) from error
     return [as_wide_floats(each) for each in keras.tree.flatten(outputs)]
-
-
-def forget(model: Any) -> None:
-    """Set the states of stateful layers to zero."""
-    # Not by reset_state(), which fails on stacked cells in Keras 3.15.
-    for state in rnn_states(model):
-        state.assign(keras.ops.zeros_like(state))
 
 
 def _is_mask(x: NDArray[Any]) -> bool:

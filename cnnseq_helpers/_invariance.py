@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ._states import rnn_states
 from .shapes import ShapeError
 
 DOING = "assert_padding_invariant"
@@ -133,13 +134,6 @@ def uneven_weights(model: Any, *, trainable_only: bool = False) -> Iterator[None
     finally:
         for variable, value in kept:
             variable.assign(value)
-
-
-def rnn_states(model: Any) -> list[Any]:
-    """Return what stateful recurrent layers remember; `variables` leaves that out."""
-    stateful = [x for x in model._flatten_layers() if getattr(x, "stateful", False)]
-    states = [getattr(layer, "states", None) or [] for layer in stateful]
-    return [each for each in keras.tree.flatten(states) if each is not None]
 
 
 def compare(

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ._causality import forget
 from ._clips import as_clips, check_pixels
-from ._invariance import rnn_states
+from ._states import forget, kept
 from ._stepping import steps_alone, with_state
 from .shapes import ShapeError, _check_whole, name_axes
 
@@ -82,9 +81,8 @@ def rollout(
     window = _check_window(model, clip)
     predicted = np.empty((len(clip), steps, *clip.shape[2:]), np.float32)
     calls = -(-steps // new_frames)
-    remembered = [(state, np.array(state)) for state in rnn_states(model)]
     at_once = model.input_shape[0] or _CLIPS_AT_ONCE
-    with _progress(calls * -(-len(clip) // at_once)) as bar:
+    with kept(model), _progress(calls * -(-len(clip) // at_once)) as bar:
         for first in range(0, len(clip), at_once):
             chunk = slice(first, first + at_once)
             predict = _choose_way(model, clip[chunk], window, new_frames)
@@ -94,8 +92,6 @@ def rollout(
                 done = call * new_frames
                 predicted[chunk, done : done + new_frames] = frames[:, : steps - done]
                 bar.update()
-    for state, value in remembered:
-        state.assign(value)
     return predicted
 
 

@@ -14,7 +14,7 @@ from cnnseq_helpers import (
     recurrent_predictor,
     rollout,
 )
-from cnnseq_helpers._causality import forget
+from cnnseq_helpers._states import forget
 from cnnseq_helpers._stepping import steps_alone
 
 SHAPE = (16, 16, 1)
@@ -375,6 +375,8 @@ def test_states_from_before_stay():
         (memory,) = (x for x in model._flatten_layers() if hasattr(x, "cell"))
         before = [np.array(state) for state in memory.states]
         rollout(model, CLIPS[:, :6], 2)
+        with pytest.raises(ShapeError, match="9 new frames"):
+            rollout(model, CLIPS[:, :6], 2, new_frames=9)
         for old, new in zip(before, memory.states, strict=True):
             np.testing.assert_array_equal(old, new)
 
