@@ -11,11 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 import cnnseq_helpers as helpers
+from cnnseq_helpers.strips import draw_horizons
 
 HERE = Path(__file__).parent
 METHODS = ("recurrent", "ConvLSTM", "convolutional", "Keras example")
 EXAMPLE = METHODS[-1]
 LAST, MEAN = "copy the last frame", "mean image"
+MEASURES = (("mse", 1), ("mae", 1), ("ssim", 3), ("psnr", 1))  # digits to print
 
 
 class Setting(NamedTuple):
@@ -110,9 +112,6 @@ def table(found, setting):
     return lines
 
 
-MEASURES = (("mse", 1), ("mae", 1), ("ssim", 3), ("psnr", 1))
-
-
 def spread(values, digits):
     """Return the mean, and the least and greatest value where there are several."""
     mean = f"{np.mean(values):.{digits}f}"
@@ -130,19 +129,17 @@ def draw(found, path):
     plt.rcParams["svg.hashsalt"] = "video"
     figure, panels = plt.subplots(len(SETTINGS), figsize=(5.2, 9), sharex=True)
     for setting, panel in zip(SETTINGS, panels, strict=True):
-        for method in METHODS[:-1]:  # the example would press the others together
-            values = curves(found, setting, method)
-            along = np.arange(1, values.shape[1] + 1)
-            (line,) = panel.plot(along, values.mean(axis=0), "o-", ms=4, label=method)
-            span = values.min(axis=0), values.max(axis=0)
-            panel.fill_between(along, *span, color=line.get_color(), alpha=0.2, lw=0)
-        for name, grey in ((LAST, "0.3"), (MEAN, "0.6")):
-            panel.plot(along, floor(found, setting, name), "--", color=grey, label=name)
+        # The example would press the others together.
+        lines = draw_horizons(
+            panel,
+            {method: curves(found, setting, method) for method in METHODS[:-1]},
+            {name: floor(found, setting, name) for name in (LAST, MEAN)},
+        )
         panel.set(ylabel="MSE (sum over a frame)", ylim=(0, None))
         panel.set_title(f"{setting.name}, {setting.seconds} s of training")
     panels[-1].set_xlabel("horizon (frames ahead)")
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
+    names = (*METHODS[:-1], LAST, MEAN)
+    figure.legend(lines, names, loc="outside lower center", ncols=2)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 

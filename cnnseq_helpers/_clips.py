@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,7 @@ from numpy.typing import NDArray
 
 from .shapes import ShapeError, name_axes
 
-FRAME = "height width channels".split()
-CLIPS = ["batch", "time", *FRAME]
+CLIPS = ("batch", "time", "height", "width", "channels")
 _ROUNDING = 1e-5
 
 
@@ -39,6 +39,15 @@ def as_clip(doing: str, name: str, clip: Any) -> NDArray[Any]:
         )
     _check_floats(doing, name, array)
     return array
+
+
+def as_alike(doing: str, clips: Mapping[Any, Any]) -> list[NDArray[Any]]:
+    """Return clips that can be shown together, all of one shape."""
+    arrays = [as_clip(doing, f"clip {name}", clip) for name, clip in clips.items()]
+    names = [f"clip {name}" for name in clips]
+    for name, array in zip(names, arrays, strict=True):
+        check_alike(doing, (names[0], name), arrays[0], array)
+    return arrays
 
 
 def _check_floats(doing: str, name: str, array: NDArray[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._clips import as_clip, check_alike
+from ._clips import as_alike
 from .plotting import _pyplot
 from .shapes import ShapeError, _check_whole
 from .strips import plain
@@ -85,11 +85,8 @@ def animate(
             f"{doing} expected 1 to 6 clips by their names, got {len(clips)}. Choose "
             "those that matter."
         )
-    shown = {name: as_clip(doing, repr(name), clip) for name, clip in clips.items()}
-    first, *others = shown
-    for name in others:
-        check_alike(doing, (repr(first), repr(name)), shown[first], shown[name])
-    frames = len(shown[first])
+    shown = dict(zip(clips, as_alike(doing, clips), strict=True))
+    frames = len(next(iter(shown.values())))
     if _check_whole(doing, "given", given, at_least=0) > frames:
         raise ShapeError(
             f"{doing} expected at most {frames} given frames, as many as there are, "

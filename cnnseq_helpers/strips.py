@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._clips import FRAME, as_clip
+from ._clips import as_alike
 from .plotting import _pyplot
 from .shapes import _check_whole, check_shape
 
@@ -65,8 +65,9 @@ def plot_clips(
             "plot_clips expected clips and one name for each, got "
             f"{len(clips)} clips and {len(names)} names. Add what is missing."
         )
-    clips = _check_all("plot_clips", dict(enumerate(clips)))
-    return _draw(clips, names, _choose(len(clips[0]), every), "frame", first)
+    clips = as_alike("plot_clips", dict(enumerate(clips)))
+    shown = range(0, len(clips[0]), _check_whole("plot_clips", "every", every))
+    return _draw(clips, names, shown, "frame", first)
 
 
 def plot_predictions(
@@ -115,14 +116,15 @@ def plot_predictions(
             "plot_predictions expected at least one prediction, got none. Give a "
             "mapping from names to clips."
         )
-    clips = _check_all("plot_predictions", {"the truth": true, **predictions})
+    clips = as_alike("plot_predictions", {"the truth": true, **predictions})
     check_shape(clips[0], "time height width channels", channels=1)
     rows, names = [clips[0]], ["truth"]
     for name, predicted in zip(predictions, clips[1:], strict=True):
         rows += [predicted, predicted - clips[0]]
         names += [name, "difference"]
     label = "frame    (difference: red too bright, blue too dark)"
-    shown = _choose(len(clips[0]), every)
+    every = _check_whole("plot_predictions", "every", every)
+    shown = range(0, len(clips[0]), every)
     return _draw(rows, names, shown, label, first, differences=range(2, len(rows), 2))
 
 
@@ -175,6 +177,17 @@ def plot_horizons(
         )
     figure: Figure
     figure, panel = _pyplot().subplots(figsize=(_WIDTH, 3.6), layout="constrained")
+    lines = draw_horizons(panel, curves, floors)
+    panel.set(xlabel="horizon (frames ahead)", ylabel=measure)
+    names = [plain(name) for name in (*curves, *floors)]
+    figure.legend(lines, names, loc="outside upper center", ncols=2)
+    return figure
+
+
+def draw_horizons(
+    panel: Any, curves: Mapping[str, Any], floors: Mapping[str, Any]
+) -> list[Any]:
+    """Draw the curves and floors of `plot_horizons`, and return their lines."""
     horizons = None
     lines = []
     for values in curves.values():
@@ -188,28 +201,13 @@ def plot_horizons(
         floor = check_shape(np.asarray(values), "horizons", horizons=horizons)
         grey = str(min(0.3 + 0.3 * number, 0.7))
         lines += panel.plot(along, floor, "--", color=grey)
-    panel.set(xlabel="horizon (frames ahead)", ylabel=measure)
     panel.xaxis.get_major_locator().set_params(integer=True)
-    names = [plain(name) for name in (*curves, *floors)]
-    figure.legend(lines, names, loc="outside upper center", ncols=2)
-    return figure
+    return lines
 
 
 def plain(name: str) -> str:
     """Return a name that is drawn as it is, not read as mathematics."""
     return name.replace("$", r"\$")
-
-
-def _choose(frames: int, every: int) -> range:
-    return range(0, frames, _check_whole("plotting a strip", "every", every))
-
-
-def _check_all(doing: str, clips: Mapping[Any, Any]) -> list[NDArray[Any]]:
-    """Return clips of one shape, with pixels that can be shown."""
-    arrays = [as_clip(doing, f"clip {name}", clip) for name, clip in clips.items()]
-    axes = ["time", *FRAME]
-    sizes = dict(zip(axes, arrays[0].shape, strict=True))
-    return [check_shape(array, " ".join(axes), **sizes) for array in arrays]
 
 
 def _draw(

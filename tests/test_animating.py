@@ -89,9 +89,14 @@ GOOD = CLIPS[0]
     [
         ({}, {}, ShapeError, "got 0"),
         (dict.fromkeys("abcdefg", GOOD), {}, ShapeError, "got 7"),
-        ({"a": GOOD, "b": GOOD[:5]}, {}, ShapeError, "'a' and 'b'.*time=20.*time=5"),
-        ({"a": CLIPS}, {}, ShapeError, "'a' to be"),
-        ({"a": GOOD * 2}, {}, ValueError, "'a' in .0, 1"),
+        (
+            {"a": GOOD, "b": GOOD[:5]},
+            {},
+            ShapeError,
+            "clip a and clip b.*20.*time=5",
+        ),
+        ({"a": CLIPS}, {}, ShapeError, "clip a to be"),
+        ({"a": GOOD * 2}, {}, ValueError, "clip a in .0, 1"),
         ({"a": GOOD * np.nan}, {}, ValueError, "got NaN"),
         (
             {"a": np.concatenate([GOOD] * 2, -1)},
