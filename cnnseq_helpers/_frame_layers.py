@@ -32,7 +32,7 @@ def count_halvings(sides: Sequence[int]) -> int:
 
 
 def halve(halvings: int, filters: int) -> list[Any]:
-    """Return layers that halve a frame, at least one."""
+    """Return convolutions that halve a frame; one that does not if it stays."""
     strides = [2] * halvings or [1]
     return [
         layers.Conv2D(
@@ -63,12 +63,12 @@ def double(
     halvings: int, filters: int, channels: int, pixels: dict[str, Any]
 ) -> list[Any]:
     """Return layers up to full size, the last of which makes pixels."""
-    double = partial(layers.Conv2DTranspose, strides=2, padding="same")
+    grow = partial(layers.Conv2DTranspose, strides=2, padding="same")
     growing = [
-        double(filters, 4, activation="relu", name=f"up_{number}")
+        grow(filters, 4, activation="relu", name=f"up_{number}")
         for number in range(1, halvings)
     ]
-    last = double if halvings else partial(layers.Conv2D, padding="same")
+    last = grow if halvings else partial(layers.Conv2D, padding="same")
     return [*growing, last(channels, 4, name="pixels", **pixels)]
 
 
@@ -88,8 +88,8 @@ def network(
     wide = 4 * filters
     x = skip = layers.Conv2D(filters, 3, **convolve)(picture)
     halvings = count_halvings(shape[:2])
-    for stride in [2] * halvings or [1]:
-        x = layers.Conv2D(wide, 3, strides=stride, **convolve)(x)
+    for convolution in halve(halvings, wide):
+        x = convolution(x)
     for _ in range(_BLOCKS):
         block = layers.Conv2D(wide, 5, **convolve)(layers.LayerNormalization()(x))
         x = layers.add([x, layers.Conv2D(wide, 1)(block)])

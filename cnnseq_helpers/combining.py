@@ -195,7 +195,9 @@ def read_steps(
     kernel_size: int | None,
 ) -> tuple[Any, Any]:
     """Return an input, and features (batch, time, channels): series or clip alike."""
-    shape = _check_input(doing, input_shape)
+    shape = check_input_shape(
+        doing, input_shape, "time channels", "time height width channels"
+    )
     inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
     if len(shape) == 2:
         return inputs, along_time(inputs, filters, kernel_size)
@@ -203,14 +205,19 @@ def read_steps(
     return inputs, BatchApply(cnn, name="each_frame")(inputs)
 
 
-def _check_input(doing: str, input_shape: Any) -> tuple[Any, ...]:
-    """Return (time, channels) or (time, height, width, channels), or refuse it."""
+def check_input_shape(doing: str, input_shape: Any, *forms: str) -> tuple[Any, ...]:
+    """Return an input shape that has one of the forms, or refuse it.
+
+    A form names the axes, the first of which is time: ``"time channels"``. Sizes are
+    known, but for time.
+    """
     shape = _as_tuple(input_shape)
-    if len(shape) not in (2, 4) or None in shape[1:]:
+    axes = [form.split() for form in forms]
+    if len(shape) not in map(len, axes) or None in shape[1:]:
+        expected = " or ".join(f"({', '.join(names)})" for names in axes)
         raise ShapeError(
-            f"{doing} expected an input_shape (time, channels) or (time, height, "
-            f"width, channels), known but for time, got {input_shape!r}. Leave the "
-            "batch axis out; a grey frame has 1 channel."
+            f"{doing} expected an input_shape {expected}, known but for time, got "
+            f"{input_shape!r}. Leave the batch axis out; a grey frame has 1 channel."
         )
     for size in shape:
         if size is not None:

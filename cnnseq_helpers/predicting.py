@@ -22,7 +22,7 @@ from ._frame_layers import (
     stack_windows,
     start_at,
 )
-from .combining import BatchApply
+from .combining import BatchApply, check_input_shape
 from .shapes import ShapeError, _check_whole
 
 
@@ -86,9 +86,9 @@ def recurrent_predictor(
     (None, 5, 16, 16, 1)
     """
     doing = "recurrent_predictor"
-    clip, num_frames = _read_clip(doing, input_shape, num_frames)
-    pixels = start_at(doing, mean_pixel)
-    filters = _check_whole(doing, "filters", filters)
+    clip, num_frames, filters, pixels = _read_arguments(
+        doing, input_shape, num_frames, filters, mean_pixel
+    )
     units = _check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
     halvings = count_halvings(frame)
@@ -160,9 +160,9 @@ def conv_lstm_predictor(
     (None, None, 16, 16, 1)
     """
     doing = "conv_lstm_predictor"
-    clip, num_frames = _read_clip(doing, input_shape, num_frames)
-    pixels = start_at(doing, mean_pixel)
-    filters = _check_whole(doing, "filters", filters)
+    clip, num_frames, filters, pixels = _read_arguments(
+        doing, input_shape, num_frames, filters, mean_pixel
+    )
     units = _check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
     halvings = count_halvings(frame)
@@ -237,9 +237,9 @@ def convolutional_predictor(
     (None, None, 16, 16, 1)
     """
     doing = "convolutional_predictor"
-    clip, num_frames = _read_clip(doing, input_shape, num_frames)
-    pixels = start_at(doing, mean_pixel)
-    filters = _check_whole(doing, "filters", filters)
+    clip, num_frames, filters, pixels = _read_arguments(
+        doing, input_shape, num_frames, filters, mean_pixel
+    )
     window = _check_whole(doing, "window", window)
     time, height, width, channels = clip.shape[1:]
     if num_frames is None:
@@ -261,23 +261,20 @@ def convolutional_predictor(
     return keras.Model(clip, frames, name=doing)
 
 
-def _read_clip(
-    doing: str, input_shape: Any, num_frames: int | None
-) -> tuple[Any, int | None]:
-    """Return an input for clips, and a checked number of frames."""
-    shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
-    if len(shape) != 4 or None in shape[1:]:
-        raise ShapeError(
-            f"{doing} expected an input_shape (time, height, width, channels), known "
-            f"but for time, got {input_shape!r}. Leave the batch axis out; a grey "
-            "frame has 1 channel."
-        )
-    for size in shape:
-        if size is not None:
-            _check_whole(doing, f"each size of {shape}", size)
+def _read_arguments(
+    doing: str,
+    input_shape: Any,
+    num_frames: int | None,
+    filters: int,
+    mean_pixel: float,
+) -> tuple[Any, int | None, int, dict[str, Any]]:
+    """Return an input for clips, checked numbers, and options of a layer of pixels."""
+    shape = check_input_shape(doing, input_shape, "time height width channels")
     if num_frames is not None:
         num_frames = _check_whole(doing, "num_frames", num_frames)
-    return keras.Input(shape, name="clip"), num_frames
+    filters = _check_whole(doing, "filters", filters)
+    pixels = start_at(doing, mean_pixel)
+    return keras.Input(shape, name="clip"), num_frames, filters, pixels
 
 
 def _assemble(
