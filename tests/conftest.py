@@ -1,6 +1,28 @@
-"""Property tests draw the same examples on every machine and at every run."""
+"""Fixtures shared by the tests of the book, and the same random examples everywhere."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+ROOT = Path(__file__).parents[1]
 
 settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
+
+
+@pytest.fixture(scope="session")
+def html(tmp_path_factory):
+    """Build the whole book afresh; return the folder of its pages."""
+    folder = tmp_path_factory.mktemp("book")
+    command = [Path(sys.executable).parent / "jupyter-book", "build", ROOT, "--all"]
+    options = ["--path-output", folder, "-W", "-n", "--keep-going"]
+    result = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    # The pages of the helpers import TensorFlow, which announces its own log.
+    log = re.sub("WARNING: All log messages before absl.*", "", result.stderr)
+    assert "WARNING" not in result.stdout + log
+    return folder / "_build/html"
