@@ -1,7 +1,7 @@
-"""Loads an explorer's scripts on the pages that show its static figure, and only there.
+"""Load an explorer's scripts on the pages that show its static figure, and only there.
 
-The figure is an ordinary picture, ``book/_static/explorers/<name>.svg``, so the notebooks
-show it in Jupyter as well; in a browser ``<name>.js`` puts the explorer in its place.
+The figure is a picture like others, ``book/_static/explorers/<name>.svg``, so Jupyter
+shows it as well; in a browser ``<name>.js`` puts the explorer in its place.
 """
 
 from __future__ import annotations
