@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def _pyplot() -> Any:
 
 
 def use_book_style() -> None:
-    """Set matplotlib's defaults for this book: palette, type size, resolution.
+    """Set matplotlib's defaults for this book: palette, type size, vector figures.
 
     Figures are 5.2 inches wide with type of 11 points, so that on a phone, shrunk to
     the width of the screen, labels are still read without zooming.
@@ -49,8 +50,14 @@ def use_book_style() -> None:
             "grid.alpha": 0.3,
             "legend.frameon": False,
             "lines.linewidth": 1.2,
+            "svg.hashsalt": "cnnseq_helpers",
         }
     )
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython():
+        # In a notebook figures are vectors, the same at every run.
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg", metadata={"Date": None})
 
 
 def plot_recordings(

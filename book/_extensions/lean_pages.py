@@ -1,0 +1,103 @@
+"""Leave out of the built pages what this book does not use, and give pictures a size.
+
+The theme is made for every kind of site: it loads all icons of a large set, an index for
+a search that runs while one types, a bridge to a kernel, and styles for parts that no
+page here has. What is left weighs about a third.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import tinycss2
+from PIL import Image
+from sphinx.application import Sphinx
+
+# Icons are drawn in book.css. The search page loads its tools by itself.
+UNUSED = re.compile(
+    r'<script[^>]*src="[^"]*(fontawesome|sphinx-thebe|design-tabs)\.js[^>]*></script>'
+    r"|<script>const THEBE_JS_URL.*?</script>"
+    r'|<link[^>]*href="[^"]*sphinx-thebe\.css[^>]*/>'
+    r'|<div id="ethical-ad-placement".*?</div>',
+    re.DOTALL,
+)
+SEARCH = re.compile(
+    r'<script src="[^"]*(searchtools|language_data|searchindex)\.js[^>]*></script>'
+)
+PICTURE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<source>[^"]+)"[^>]*?)/?>')
+NAMES = re.compile(r"[\w-]+")
+# An element need not have what these enclose.
+ENCLOSED = re.compile(r":(not|is|where|has)\([^()]*(\([^()]*\)[^()]*)*\)")
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    if exception or app.builder.format != "html":
+        return
+    folder = Path(app.outdir)
+    pages = [p for p in folder.rglob("*.html") if "_static" not in p.parts]
+    used: set[str] = set()
+    for page in pages:
+        text = UNUSED.sub("", page.read_text())
+        if page.name != "search.html":
+            text = SEARCH.sub("", text)
+        text = PICTURE.sub(lambda match, page=page: with_size(match, page), text)
+        page.write_text(text)
+        used |= set(NAMES.findall(text))
+    for script in folder.glob("_static/**/*.js"):
+        used |= set(NAMES.findall(script.read_text()))
+    for sheet in folder.glob("_static/**/*.css"):
+        rules = tinycss2.parse_stylesheet(sheet.read_text(), skip_comments=True)
+        sheet.write_text(keep_used(rules, used))
+
+
+def with_size(match: re.Match[str], page: Path) -> str:
+    """Return a picture that keeps its place while it loads, when it comes into view."""
+    file = page.parent / match["source"]
+    if "width=" in match["rest"] or not file.is_file():
+        return match[0]
+    width, height = picture_size(file)
+    size = f'width="{width}" height="{height}" loading="lazy"'
+    return f"<img {match['rest'].strip()} {size} />"
+
+
+def picture_size(file: Path) -> tuple[int, int]:
+    if file.suffix != ".svg":
+        return Image.open(file).size
+    box = re.search(r'viewBox="([^"]+)"', file.read_text())
+    assert box, f"A drawing needs a viewBox, and there is none in {file}."
+    width, height = map(float, box[1].split()[2:])
+    return round(width), round(height)
+
+
+def keep_used(rules: list[tinycss2.ast.Node], used: set[str]) -> str:
+    """Return the rules whose classes and ids some page or script names."""
+    kept = []
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            selectors = tinycss2.serialize(rule.prelude)
+            content = tinycss2.serialize(rule.content).strip()
+            if content and any(may_match(s, used) for s in split(selectors)):
+                kept.append(f"{selectors.strip()}{{{content}}}")
+        elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports"):
+            inner = tinycss2.parse_rule_list(rule.content, skip_comments=True)
+            if content := keep_used(inner, used):
+                condition = tinycss2.serialize(rule.prelude).strip()
+                kept.append(f"@{rule.at_keyword} {condition}{{{content}}}")
+        elif rule.type != "whitespace" and "Font Awesome" not in rule.serialize():
+            kept.append(rule.serialize())
+    return "\n".join(kept)
+
+
+def split(selectors: str) -> list[str]:
+    return ENCLOSED.sub("", selectors).split(",")
+
+
+def may_match(selector: str, used: set[str]) -> bool:
+    return set(re.findall(r"[.#]([\w-]+)", selector)) <= used
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    # After Sphinx has copied the assets, which it does late.
+    app.connect("build-finished", finish, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
