@@ -59,7 +59,8 @@ def build(folder: Path, address: str) -> Path:
 
 
 def _notebook(name, measured, address):
-    cells = [new_markdown_cell(f"# The {name} one"), new_code_cell("40 + 2")]
+    title = new_markdown_cell(f"# The {name} one", id="title")
+    cells = [title, new_code_cell("40 + 2", id="sum")]
     metadata = {"language_info": {"name": "python"}, **measured}
     notebook = new_notebook(cells=cells, metadata=metadata)
     put_install_cell(notebook, address)
