@@ -1,30 +1,32 @@
-"""Execute notebooks in place and leave clean files that are the same on every machine.
+"""Execute notebooks in place and leave clean files.
 
 Usage: python tools/execute_notebooks.py notebooks
 
-Kept are the cells, their tags and figure texts, and the outputs. Dropped are times,
-stderr, colours, the machine's paths in tracebacks, and all other metadata.
+Kept are the cells, their tags and figure texts, and the outputs, the same on every
+machine. Dropped are times, stderr, colours, the machine's paths in tracebacks, and all
+other metadata. Added are the cell that installs the helpers, and how long the notebook
+took, when and with which versions, which the page *Status* shows.
 """
 
+import datetime
+import os
+import platform
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+from install_cell import put_install_cell, repository_address
 from nbclient import NotebookClient
 
 
 def main(roots: list[str]) -> None:
+    address = repository_address()
     for path in sorted(p for root in roots for p in _notebooks(Path(root))):
-        start = time.perf_counter()
         notebook = nbformat.read(path, as_version=4)
-        NotebookClient(
-            notebook,
-            kernel_name="python3",
-            record_timing=False,
-            resources={"metadata": {"path": str(path.parent)}},
-            on_cell_executed=_progress(path, len(notebook.cells)),
-        ).execute()
+        put_install_cell(notebook, address)
+        seconds = _execute(notebook, path)
         for cell in notebook.cells:
             _clean(cell)
         notebook.metadata = {
@@ -34,10 +36,11 @@ def main(roots: list[str]) -> None:
                 "name": "python3",
             },
             "language_info": {"name": "python"},
+            "measured": _measured(seconds),
         }
         notebook.nbformat, notebook.nbformat_minor = 4, 5
         nbformat.write(notebook, path)
-        print(f"\r{path}: {time.perf_counter() - start:.0f} s".ljust(60))
+        print(f"\r{path}: {seconds} s".ljust(60))
 
 
 def _notebooks(root: Path) -> list[Path]:
@@ -45,6 +48,30 @@ def _notebooks(root: Path) -> list[Path]:
     if not found:
         sys.exit(f"execute_notebooks.py expected notebooks, found none in {root}.")
     return [path for path in found if ".ipynb_checkpoints" not in path.parts]
+
+
+def _execute(notebook: nbformat.NotebookNode, path: Path) -> int:
+    """Return the seconds that it took, the start of the kernel included."""
+    start = time.perf_counter()
+    NotebookClient(
+        notebook,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_executed=_progress(path, len(notebook.cells)),
+    ).execute()
+    return round(time.perf_counter() - start)
+
+
+def _measured(seconds: int) -> dict:
+    packages = {"TensorFlow": "tensorflow", "Keras": "keras", "NumPy": "numpy"}
+    versions = {name: version(package) for name, package in packages.items()}
+    return {
+        "seconds": seconds,
+        "cores": os.cpu_count(),
+        "date": datetime.date.today().isoformat(),
+        "versions": {"Python": platform.python_version(), **versions},
+    }
 
 
 def _progress(path: Path, cells: int):

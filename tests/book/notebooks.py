@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
+from tools.install_cell import install_cell, repository_address
+
 ROOT = Path(__file__).parents[2]
 PATHS = sorted(
     path.relative_to(ROOT)
@@ -94,10 +96,17 @@ def undescribed_pictures(notebook):
     return [f"no alternative text: {c.source}" for c in cells if not described(c)]
 
 
+def missing_install_cell(notebook):
+    """The cell stands first, as `make notebooks` writes it for the address set now."""
+    first = code_cells(notebook)[0]
+    expected = install_cell(repository_address())
+    same = all(first[key] == expected[key] for key in ("source", "metadata", "outputs"))
+    return [] if same else [f"the first cell is not the install cell: {first.source}"]
+
+
 def unclean_metadata(notebook):
-    faults = (
-        [] if set(notebook.metadata) <= {"kernelspec", "language_info"} else ["file"]
-    )
+    kept = {"kernelspec", "language_info", "measured"}
+    faults = [f"metadata {key} of the file" for key in set(notebook.metadata) - kept]
     for cell in notebook.cells:
         if not set(cell.metadata) <= {"tags", "mystnb"}:
             faults.append(f"metadata {dict(cell.metadata)}")
@@ -128,6 +137,7 @@ def missing_form(notebook):
 
 
 CHECKS = (
+    missing_install_cell,
     unexecuted_cells,
     uncompared_outputs,
     unkept_errors,

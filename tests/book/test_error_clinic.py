@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import takewhile
 
 import nbformat
 import pytest
@@ -13,6 +14,11 @@ from .notebooks import ROOT, errors, read, tags
 PATH = "notebooks/reference/error_clinic.ipynb"
 SILENT = "Runs but wrong"
 cells = read(PATH).cells
+SETUP = [
+    cell
+    for cell in takewhile(lambda cell: not cell.source.startswith("## "), cells)
+    if cell.cell_type == "code"
+]
 INTRODUCTIONS = [cell.source for cell in cells if cell.source.startswith("## ")]
 
 
@@ -93,10 +99,10 @@ def test_older_wordings_are_listed():
 def test_one_changed_character_of_a_message_fails(tmp_path, changed):
     heading = "`expected min_ndim=3, found ndim=2`"
     raising, *_ = code(RAISING[heading])
-    kept = nbformat.from_dict([cells[1], raising])
+    kept = nbformat.from_dict([*SETUP, raising])
     if changed:
-        message = kept[1].outputs[0].evalue
-        kept[1].outputs[0].evalue = message.replace("ndim=2", "ndim=1")
+        message = kept[-1].outputs[0].evalue
+        kept[-1].outputs[0].evalue = message.replace("ndim=2", "ndim=1")
     nbformat.write(new_notebook(cells=kept), tmp_path / "one.ipynb")
     (tmp_path / "conftest.py").write_text((ROOT / "conftest.py").read_text())
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env"]

@@ -50,6 +50,10 @@ def swap_cells(notebook):
     cells[first], cells[second] = cells[second], cells[first]
 
 
+def change_the_install_cell(notebook):
+    code_cells(notebook)[0].source += "\n"
+
+
 def skip_a_cell(notebook):
     code_cells(notebook)[0].metadata["tags"] = ["nbval-skip"]
 
@@ -77,6 +81,7 @@ def drop_alternative_text(notebook):
 @pytest.mark.parametrize(
     ("tamper", "check"),
     [
+        (change_the_install_cell, notebooks.missing_install_cell),
         (clear_execution, notebooks.unexecuted_cells),
         (swap_cells, notebooks.unexecuted_cells),
         (skip_a_cell, notebooks.uncompared_outputs),

@@ -4,10 +4,9 @@ import re
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
 from bs4 import BeautifulSoup
 
-from .notebooks import PATHS, ROOT, code_cells, errors, pictures, read
+from .notebooks import PATHS, code_cells, errors, pictures, read
 
 # Search and thebe fill their pages by script; the link checker can't see the result.
 GENERATED = {"genindex.html", "py-modindex.html", "search.html"}
@@ -55,15 +54,6 @@ def test_no_page_asks_another_host(site):
         if re.match(r"(https?:)?//", address := tag.get("src") or tag.get("href") or "")
     ]
     assert outside == []
-
-
-def test_buttons_lead_to_the_repository_that_is_set_or_nowhere(site):
-    pages, _ = site
-    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    for name, page in pages.items():
-        for link in page.select(".article-header-buttons a[href^=http]"):
-            assert address, (name, link)
-            assert link["href"].startswith(address), (name, link)
 
 
 def test_the_settings_of_the_theme_reach_the_pages(site):

@@ -1,0 +1,57 @@
+"""The notebooks can be taken along in one file, with the helpers that they import."""
+
+import subprocess
+import sys
+from zipfile import ZipFile
+
+import pytest
+
+from .notebooks import PATHS, ROOT
+from .small_book import build
+
+WHERE = "import cnnseq_helpers as h; print(h.__file__, h.conv_output_length(9, 3))"
+
+
+@pytest.fixture(scope="module")
+def folder(html, tmp_path_factory):
+    """Unpack the archive; return the one folder that it makes."""
+    unpacked = tmp_path_factory.mktemp("zip")
+    with ZipFile(html / "notebooks.zip") as archive:
+        archive.extractall(unpacked)
+    (folder,) = unpacked.iterdir()
+    return folder
+
+
+def test_notebooks_are_those_of_the_book(folder):
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*.ipynb"))
+    assert found == PATHS
+    for path in PATHS:
+        assert (folder / path).read_bytes() == (ROOT / path).read_bytes()
+
+
+def test_the_package_is_imported_from_there(folder):
+    command = [sys.executable, "-B", "-c", WHERE]  # -B: no caches
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.stdout.split() == [str(folder / "cnnseq_helpers/__init__.py"), "7"]
+
+
+def test_all_that_git_keeps_of_the_package_is_there_and_nothing_else(folder):
+    listed = subprocess.run(
+        ["git", "ls-files", "cnnseq_helpers", "notebooks/*.ipynb"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    root = {"LICENSE", "README.md", "pyproject.toml", "requirements.txt"}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    names = {path.relative_to(folder).as_posix() for path in files}
+    assert names == {*listed.stdout.split(), *root}
+
+
+def test_two_builds_give_the_same_bytes(tmp_path):
+    first, second = (
+        build(tmp_path / name, "") / "notebooks.zip" for name in ("first", "second")
+    )
+    assert first.read_bytes() == second.read_bytes()
+    assert len(ZipFile(first).namelist()) == 2

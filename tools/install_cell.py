@@ -1,0 +1,43 @@
+"""The first code cell of every notebook: it makes the notebook run anywhere.
+
+A reader may open it on Colab, from a clone or unpacked, where nobody has installed the
+helpers. The pages of the book leave the cell out.
+"""
+
+from pathlib import Path
+
+import yaml
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+CONFIG = Path(__file__).parents[1] / "_config.yml"
+SOURCE = """\
+from importlib.util import find_spec
+
+if find_spec("cnnseq_helpers") is None:  # as on Colab
+    %pip install --quiet "{requirement}\""""
+EXTRAS = "[data,plot,video]"
+CLONE = "../.."  # the notebooks lie two folders below the root
+TAG = "remove-cell"
+
+
+def repository_address() -> str:
+    return yaml.safe_load(CONFIG.read_text())["repository"]["url"]
+
+
+def install_cell(address: str) -> NotebookNode:
+    online = f"cnnseq-helpers{EXTRAS} @ git+{address}"
+    return new_code_cell(
+        SOURCE.format(requirement=online if address else CLONE + EXTRAS),
+        id="install-helpers",
+        metadata={"tags": [TAG]},
+    )
+
+
+def put_install_cell(notebook: NotebookNode, address: str) -> None:
+    """Insert the cell in front of the first code cell, or renew it there."""
+    kinds = [cell.cell_type for cell in notebook.cells]
+    first = kinds.index("code")
+    if TAG in notebook.cells[first].metadata.get("tags", []):
+        del notebook.cells[first]
+    notebook.cells.insert(first, install_cell(address))
