@@ -3,6 +3,7 @@
 import base64
 import io
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 from PIL import Image
@@ -30,8 +31,12 @@ def tags(cell):
 
 
 def pictures(cell):
+    """Return (type, content) of what is shown: drawings are SVG, animations PNG."""
     return [
-        o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+        (kind, output.data[kind])
+        for output in cell.outputs
+        for kind in ("image/svg+xml", "image/png")
+        if kind in output.get("data", {})
     ]
 
 
@@ -79,9 +84,12 @@ def broken_pictures(notebook):
     """Pictures that can't be read: each block of a PNG carries a checksum."""
     faults = []
     for cell in code_cells(notebook):
-        for picture in pictures(cell):
+        for kind, picture in pictures(cell):
             try:
-                Image.open(io.BytesIO(base64.b64decode(picture))).verify()
+                if kind == "image/png":
+                    Image.open(io.BytesIO(base64.b64decode(picture))).verify()
+                else:
+                    ElementTree.fromstring(picture)
             except (OSError, SyntaxError, ValueError) as error:
                 faults.append(f"{error}: {cell.source}")
     return faults

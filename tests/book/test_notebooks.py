@@ -66,12 +66,26 @@ def change_a_traceback(notebook):
     with_error(notebook).outputs[0].traceback[0] += "!"
 
 
+def animation(notebook):
+    return next(
+        output.data
+        for cell in code_cells(notebook)
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    )
+
+
 def change_a_pixel(notebook):
-    data = with_picture(notebook).outputs[0].data
+    data = animation(notebook)
     picture = data["image/png"]
     middle = len(picture) // 2
     other = "A" if picture[middle] != "A" else "B"
     data["image/png"] = picture[:middle] + other + picture[middle + 1 :]
+
+
+def cut_a_drawing(notebook):
+    data = with_picture(notebook).outputs[-1].data
+    data["image/svg+xml"] = data["image/svg+xml"][:-100]
 
 
 def drop_alternative_text(notebook):
@@ -88,11 +102,12 @@ def drop_alternative_text(notebook):
         (ignore_without_assertion, notebooks.uncompared_outputs),
         (change_a_traceback, notebooks.unkept_errors),
         (change_a_pixel, notebooks.broken_pictures),
+        (cut_a_drawing, notebooks.broken_pictures),
         (drop_alternative_text, notebooks.undescribed_pictures),
     ],
 )
 def test_tampering_is_found(tamper, check):
-    notebook = read("notebooks/combining/sensor_sequences.ipynb")
+    notebook = read("notebooks/video/next_frame.ipynb")
     tamper(notebook)
     assert check(notebook)
 
