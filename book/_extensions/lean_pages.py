@@ -1,7 +1,7 @@
 """Leave out of the built pages what this book does not use, and give pictures a size.
 
-The theme is made for every kind of site: it loads all icons of a large set, an index for
-a search that runs while one types, a bridge to a kernel, and styles for parts that no
+The theme is made for every kind of site: it loads all icons of a large set, an index of
+all words to search while one types, a bridge to a kernel, and styles for parts that no
 page here has. What is left weighs about a third.
 """
 

@@ -34,8 +34,8 @@ TOC = {
 }
 
 
-def build(folder: Path, address: str) -> Path:
-    """Build the book with the address of a repository; return the folder of pages."""
+def build(folder: Path, repository: str, site: str = "") -> Path:
+    """Build the book with these addresses; return the folder of its pages."""
     for name in ("_extensions", "_static"):
         shutil.copytree(ROOT / "book" / name, folder / "book" / name)
     for name in ("references.bib", "status.md"):
@@ -46,10 +46,11 @@ def build(folder: Path, address: str) -> Path:
     part = folder / "notebooks/part"
     part.mkdir(parents=True)
     for name, measured in {"new": {}, "old": {"measured": MEASURED}}.items():
-        notebook = _notebook(name, measured, address)
+        notebook = _notebook(name, measured, repository)
         nbformat.write(notebook, part / f"{name}.ipynb")
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    config["repository"]["url"] = address
+    config["repository"]["url"] = repository
+    config["html"]["baseurl"] = site
     (folder / "_config.yml").write_text(json.dumps(config))  # which is YAML too
     (folder / "_toc.yml").write_text(json.dumps(TOC))
     command = [Path(sys.executable).parent / "jupyter-book", "build", folder]
@@ -59,7 +60,7 @@ def build(folder: Path, address: str) -> Path:
 
 
 def _notebook(name, measured, address):
-    title = new_markdown_cell(f"# The {name} one", id="title")
+    title = new_markdown_cell(f"# The {name} one\n\nIt adds numbers.", id="title")
     cells = [title, new_code_cell("40 + 2", id="sum")]
     metadata = {"language_info": {"name": "python"}, **measured}
     notebook = new_notebook(cells=cells, metadata=metadata)
