@@ -17,7 +17,7 @@ GLOSSARY = "book/glossary"
 
 
 class FirstUses(SphinxPostTransform):
-    """Look for the words in paragraphs: not in titles, code or links."""
+    """Look for the words in paragraphs: not in titles, tables, code or links."""
 
     default_priority = 5  # before references are resolved
 
@@ -52,9 +52,11 @@ def glossary_entries(env: Any) -> dict[str, str]:
 
 def is_prose(text: nodes.Text) -> bool:
     parent = text.parent
-    while isinstance(parent, nodes.emphasis | nodes.strong):
+    if isinstance(parent, nodes.emphasis):
         parent = parent.parent
-    return isinstance(parent, nodes.paragraph)
+    return isinstance(parent, nodes.paragraph) and not isinstance(
+        parent.parent, nodes.entry
+    )
 
 
 def link(word: str, term: str) -> addnodes.pending_xref:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import tinycss2
 from PIL import Image
@@ -62,12 +63,13 @@ def with_size(match: re.Match[str], page: Path) -> str:
 
 
 def picture_size(file: Path) -> tuple[int, int]:
+    """Return the size in pixels; that of a drawing by matplotlib is in points."""
     if file.suffix != ".svg":
         return Image.open(file).size
-    box = re.search(r'viewBox="([^"]+)"', file.read_text())
-    assert box, f"A drawing needs a viewBox, and there is none in {file}."
-    width, height = map(float, box[1].split()[2:])
-    return round(width), round(height)
+    drawing = ElementTree.parse(file).getroot()
+    _, _, width, height = map(float, drawing.attrib["viewBox"].split())
+    pixels = 4 / 3 if drawing.get("width", "").endswith("pt") else 1
+    return round(pixels * width), round(pixels * height)
 
 
 def keep_used(rules: list[tinycss2.ast.Node], used: set[str]) -> str:

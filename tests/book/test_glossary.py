@@ -8,7 +8,20 @@ from bs4 import BeautifulSoup, NavigableString
 from .notebooks import PATHS
 
 # What is no running text, or a link already.
-APART = ("a", "code", "pre", "h1", "h2", "h3", "h4", "table", "script", "style", "math")
+APART = (
+    "a",
+    "code",
+    "pre",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "table",
+    "strong",
+    "script",
+    "style",
+    "math",
+)
 
 
 @pytest.fixture(scope="session")
