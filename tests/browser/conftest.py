@@ -3,8 +3,10 @@
 import os
 import shutil
 import threading
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from statistics import median
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -23,6 +25,43 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+@dataclass
+class Visit:
+    """What a browser found on a page; weights are the bytes of a first load."""
+
+    weight: int
+    compressed: int
+    jump: float
+    overflow: list[int]
+    violations: list[str]
+    errors: list[str]
+    outside: list[str]
+
+
+VISITS: dict[str, Visit] = {}
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not VISITS:
+        return
+    found = list(VISITS.values())
+    weights = [visit.weight for visit in found]
+    compressed = [visit.compressed for visit in found]
+    rows = {
+        "pages": len(found),
+        "weight of a first load, median (kB)": round(median(weights) / 1000),
+        "the heaviest page (kB)": round(max(weights) / 1000),
+        "median as servers compress it (kB)": round(median(compressed) / 1000),
+        "axe violations, both modes": sum(len(visit.violations) for visit in found),
+        "console errors": sum(len(visit.errors) for visit in found),
+        "outside requests": sum(len(visit.outside) for visit in found),
+        "overflow at 360, 768, 1440 pixels": sum(len(v.overflow) for v in found),
+        "largest layout shift": round(max(visit.jump for visit in found), 3),
+    }
+    for name, value in rows.items():
+        terminalreporter.write_line(f"{name:<36}{value:>6}")
 
 
 # Not for the whole session: Playwright's event loop would meet those of the notebooks.

@@ -1,15 +1,15 @@
 """Every page in a real browser: sound, accessible, light, and within the screen."""
 
+import gzip
 import statistics
-from dataclasses import dataclass
-from functools import cache
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.conftest import ROOT
+
+from .conftest import VISITS, Visit
 
 WIDTHS = (360, 768, 1440)
 MODES = ("light", "dark")
@@ -20,20 +20,9 @@ JUMP = 0.1  # what counts as a good cumulative layout shift: web.dev/articles/cl
 def pages():
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
     chapters = [page for part in contents["parts"] for page in part["chapters"]]
-    names = [contents["root"], *(page["file"] for page in chapters), "search"]
+    made = ["search", "genindex", "py-modindex"]
+    names = [contents["root"], *(page["file"] for page in chapters), *made]
     return [f"{name}.html" for name in names]
-
-
-@dataclass
-class Visit:
-    """What a browser finds on a page."""
-
-    weight: int
-    errors: list[str]
-    outside: list[str]
-    overflow: list[int]
-    violations: list[str]
-    jump: float
 
 
 WATCH_JUMPS = """
@@ -45,34 +34,42 @@ new PerformanceObserver((list) => {
 OVERFLOW = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture
 def visit(browser, address):
-    """Return a function that visits a page, once, and says what was found."""
+    """Return a function that says what a browser finds on a page, visited once."""
 
-    @cache
     def visit(name):
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        context.add_init_script(WATCH_JUMPS)
-        page = context.new_page()
-        errors, responses, requests = [], [], []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "console",
-            lambda said: errors.append(said.text) if said.type == "error" else None,
-        )
-        page.on("response", lambda response: responses.append(response))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(f"{address}/{name}", wait_until="networkidle")
-        weight = sum(len(response.body()) for response in responses)
-        jump = page.evaluate("window.jump")
-        overflow = [width for width in WIDTHS if overflows(page, width)]
-        violations = [text for mode in MODES for text in axe(page, mode)]
-        context.close()
-        own = urlsplit(address).netloc
-        outside = [url for url in requests if urlsplit(url).netloc not in (own, "")]
-        return Visit(weight, errors, outside, overflow, violations, jump)
+        if name not in VISITS:
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            VISITS[name] = look(context, address, name)
+            context.close()
+        return VISITS[name]
 
     return visit
+
+
+def look(context, address, name):
+    context.add_init_script(WATCH_JUMPS)
+    page = context.new_page()
+    errors, responses, urls = [], [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console",
+        lambda said: errors.append(said.text) if said.type == "error" else None,
+    )
+    page.on("response", lambda response: responses.append(response))
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto(f"{address}/{name}", wait_until="networkidle")
+    bodies = [response.body() for response in responses]
+    return Visit(
+        weight=sum(map(len, bodies)),
+        compressed=sum(min(len(body), len(gzip.compress(body))) for body in bodies),
+        jump=page.evaluate("window.jump"),
+        overflow=[width for width in WIDTHS if overflows(page, width)],
+        violations=[found for mode in MODES for found in run_axe(page, mode)],
+        errors=errors,
+        outside=[url for url in urls if not url.startswith((address, "data:"))],
+    )
 
 
 def overflows(page, width):
@@ -80,17 +77,14 @@ def overflows(page, width):
     return page.evaluate(OVERFLOW)
 
 
-def axe(page, mode):
-    page.evaluate(
-        "mode => { document.documentElement.dataset.mode = mode;"
-        "document.documentElement.dataset.theme = mode; }",
-        mode,
-    )
+def run_axe(page, mode):
+    page.emulate_media(color_scheme=mode)
     found = Axe().run(page).response["violations"]
+    assert page.locator("html").get_attribute("data-theme") == mode
     return [
-        f"{mode}: {each['id']}: {node['html'][:200]}"
-        for each in found
-        for node in each["nodes"]
+        f"{mode}: {rule['id']}: {node['html'][:200]}"
+        for rule in found
+        for node in rule["nodes"]
     ]
 
 
