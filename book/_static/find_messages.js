@@ -4,6 +4,10 @@
 (() => {
   const CLINIC = 3; // entries of the error clinic at most
   const CHAPTERS = 2;
+  // What Sphinx says when no page holds all words.
+  const NOTHING =
+    "Your search did not match any documents. Please make sure that all words are " +
+    "spelled correctly and that you've selected enough categories.";
 
   const create = (tag, properties) =>
     Object.assign(document.createElement(tag), properties);
@@ -35,8 +39,7 @@
       "Search Results": "In the whole book",
       "Search finished, found ${resultCount} page(s) matching the search query.":
         `Messages that fit: ${count}. Pages with all of these words: \${resultCount}.`,
-      "Your search did not match any documents. Please make sure that all words are spelled correctly and that you've selected enough categories.":
-        `Messages that fit: ${count}. No page holds all of these words.`,
+      [NOTHING]: `Messages that fit: ${count}. No page holds all of these words.`,
     });
 
   /** Have screen readers say how the search ended. */

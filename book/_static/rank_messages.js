@@ -11,8 +11,8 @@ const rankMessages = (() => {
   const LABEL = /\b(layer|name|input) (['"]).*?\2/g; // a layer's name is the reader's
   const COUNTER = /_\d+(?=_|\b)/g; // Keras numbers its layers: conv1d_1
   const SHAPE = /[([](?:none|\?|\d+)(?:, ?(?:none|\?|\d+))*,?[)\]]/g;
-  // Numbers are the reader's too, but for those of axes, and for a 1, which is often the
-  // fault itself: an axis of length 1, one input in place of two, a label of -1.
+  // Numbers are the reader's too, but for those of axes, and for a 1, which is often
+  // the fault itself: an axis of length 1, one input in place of two, a label of -1.
   const WORD = /\w*ndim=\d|-?\b1\b|[a-z_]\w*/g;
 
   /** Return i for an axis of length 1, n for another length, b for none. */

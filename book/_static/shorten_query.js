@@ -1,4 +1,4 @@
-/* A traceback ends with its message, and servers refuse long addresses: ask for the end. */
+/* Servers refuse long addresses, and a traceback ends with its message: ask for it. */
 "use strict";
 
 document.addEventListener("formdata", ({ formData }) => {
