@@ -2,7 +2,7 @@
 
 import random
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import keras
 import numpy as np
@@ -436,7 +436,7 @@ def test_a_finger_reaches_the_rows_on_the_built_page(browser, address):
     page = context.new_page()
     page.goto(f"{address}/{CHAPTER}.html")
     row = table_row(page, "unfold")
-    assert row.bounding_box()["height"] >= 20
+    assert row.bounding_box()["height"] >= 24
     row.tap()
     assert "Hand-over 5 of 7, unfold" in page.locator("#explorer-folding").inner_text()
     context.close()
@@ -453,6 +453,15 @@ def test_axe_finds_nothing(small, mode, number):
     control(small, "Hand-over").fill(str(number))
     found = Axe().run(small, context=".explorer")
     assert found.response["violations"] == [], found.generate_report()
+
+
+def overlap(one, other):
+    return (
+        one["left"] + 0.5 < other["right"]
+        and other["left"] + 0.5 < one["right"]
+        and one["top"] + 2 < other["bottom"]
+        and other["top"] + 2 < one["bottom"]
+    )
 
 
 @pytest.mark.parametrize("number", range(1, 8))
@@ -472,6 +481,10 @@ def test_nothing_leaves_the_drawing(small, number):
     )
     assert min(box["left"] for box in boxes) >= frame["x"] - 1
     assert max(box["right"] for box in boxes) <= frame["x"] + frame["width"] + 1
+    words = small.locator(".explorer-stage svg text").evaluate_all(
+        "(all) => all.map((node) => node.getBoundingClientRect().toJSON())"
+    )
+    assert not [pair for pair in combinations(words, 2) if overlap(*pair)]
     bottom = frame["y"] + frame["height"]
     assert max(box["bottom"] for box in boxes) <= bottom + 1
 

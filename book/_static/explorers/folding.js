@@ -12,7 +12,8 @@
   // --- The table of axes ------------------------------------------------------------
 
   const HEADER = 18;
-  const ROW = 26;
+  const ROW = 29; // tall enough for a finger on a phone
+  const BASELINE = 19;
   const COLUMNS = {
     batch: [50, 104],
     time: [106, 160],
@@ -39,7 +40,7 @@
       "g",
       {},
       rectangle(left, 2, right - left, ROW - 4, shape),
-      text((left + right) / 2, 17, `${name}${number(size)}${any}`),
+      text((left + right) / 2, BASELINE, `${name}${number(size)}${any}`),
     );
   }
 
@@ -49,9 +50,9 @@
     const missing = index === 2 ? "can’t be built" : "–";
     const cells = found
       ? found.axes.map((axis) => axisCell(axis, settings, chosen))
-      : [text((COLUMNS.batch[0] + WIDTH) / 2, 17, missing)];
+      : [text((COLUMNS.batch[0] + WIDTH) / 2, BASELINE, missing)];
     const weight = chosen ? "bold" : "normal";
-    const words = text(0, 17, name, { anchor: "start", weight });
+    const words = text(0, BASELINE, name, { anchor: "start", weight });
     const touch = rectangle(0, 0, WIDTH, ROW, { fill: BACKGROUND });
     const row = move(0, HEADER + index * ROW, touch, words, ...cells);
     row.setAttribute("cursor", "pointer");
