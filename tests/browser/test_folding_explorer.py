@@ -33,7 +33,8 @@ FIRST = {
     "classes": 8,
     "handOver": 2,
 }
-# As the theme of the book sets them.
+# As the theme sets them. The letters are the widest that a reader may have.
+FONT = "--pst-font-family-base: 'DejaVu Sans', Verdana, sans-serif;"
 COLOURS = {
     "light": {"background": "#ffffff", "surface": "#f5f5f5", "text-base": "#323232"},
     "dark": {"background": "#14181e", "surface": "#222832", "text-base": "#ced6dd"},
@@ -56,7 +57,7 @@ def small_page(mode):
     return (
         f'<!doctype html><html lang="en" data-theme="{mode}"><meta charset="utf-8">'
         "<title>Folding</title>"
-        f"<style>html {{{colours}}} {css} body {{{body}}}</style>"
+        f"<style>html {{{colours} {FONT}}} {css} body {{{body}}}</style>"
         f'<main><h1>Folding</h1><img src="_images/folding.svg" alt="">{scripts}</main>'
     )
 
