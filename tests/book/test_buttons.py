@@ -1,5 +1,7 @@
 """One address in the configuration is enough for all buttons that lead elsewhere."""
 
+import re
+
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -7,6 +9,7 @@ from bs4 import BeautifulSoup
 from .notebooks import PATHS, ROOT
 from .small_book import build
 
+ICONS = ROOT / "book/_static/icons.css"
 GITHUB = "https://github.com/someone/sequences"
 NOTEBOOK = "notebooks/part/old.ipynb"
 EDIT = f"{GITHUB}/edit/main/"
@@ -39,6 +42,15 @@ def test_the_cell_that_installs_is_in_the_notebook_and_not_on_the_page(pages):
     assert "%pip install" in (pages / "_sources" / NOTEBOOK).read_text()
     page = BeautifulSoup((pages / "notebooks/part/old.html").read_text(), "html.parser")
     assert [cell.get_text().strip() for cell in page.select(".cell")] == ["40 + 2"]
+
+
+def test_every_button_has_an_icon(pages):
+    drawn = set(re.findall(r"^\.([\w-]+) \{", ICONS.read_text(), re.MULTILINE))
+    page = BeautifulSoup((pages / "notebooks/part/old.html").read_text(), "html.parser")
+    icons = page.select(".article-header-buttons i")
+    assert len(icons) >= 7
+    for icon in icons:
+        assert drawn & set(icon["class"]), icon
 
 
 def test_a_page_without_code_is_not_launched(pages):
