@@ -1,7 +1,6 @@
 """A real browser for the tests, and the book served to it on this machine."""
 
 import os
-import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -9,28 +8,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import sync_playwright
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-NO_BROWSER = (
-    "The browser tests need Chromium or Chrome, and none was found on the PATH: "
-    + ", ".join(BROWSERS)
-)
-# Nothing may leave this machine, the browser's own look for updates included.
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tools.browser import NOT_FOUND, OPTIONS, find_browser
 
 
 # Not for the whole session: Playwright's event loop would meet those of the notebooks.
 @pytest.fixture(scope="package")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_browser()
     if path is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)(NO_BROWSER)
+        (pytest.fail if "CI" in os.environ else pytest.skip)(NOT_FOUND)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser
@@ -50,6 +36,7 @@ def address(html):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
