@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from itertools import pairwise
 from unicodedata import normalize
 
 import pytest
+from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
-from tools.browser import NOT_FOUND, find_browser
 from tools.combine_pages import combine, entries, read_articles
 
 from ..conftest import ROOT
@@ -22,10 +23,8 @@ WIDER = """width => [...document.querySelectorAll("body *")]
 
 
 @pytest.fixture(scope="module")
-def folder(html, tmp_path_factory):
+def folder(html, browser, tmp_path_factory):
     """Return a copy of the built book with a PDF, and a link to it."""
-    if find_browser() is None:
-        pytest.skip(NOT_FOUND)
     folder = shutil.copytree(html, tmp_path_factory.mktemp("pdf") / "html")
     welcome = folder / "book/welcome.html"
     link = '<a id="pdf-link" hidden>the PDF</a></article>'
@@ -93,6 +92,14 @@ def drawn(pdf):
         for number in range(1, pdf.trailer["/Size"])
         if isinstance(pdf.get_object(number), dict)
     )
+
+
+def test_every_link_of_the_document_has_one_target(folder, articles):
+    document = BeautifulSoup(combine(folder, articles, {}), "html.parser")
+    targets = Counter(tag["id"] for tag in document.select("[id]"))
+    links = [tag["href"][1:] for tag in document.select("body a[href^='#']")]
+    assert len(links) > 500
+    assert [link for link in links if targets[link] != 1] == []
 
 
 def test_links_within_lead_somewhere(pdf):
