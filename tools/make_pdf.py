@@ -3,6 +3,7 @@
 Usage: python tools/make_pdf.py _build/html
 """
 
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -66,7 +67,9 @@ def add_outline(pdf: Path, listed: list[Entry]) -> None:
     """Add chapters and sections; the browser's own outline garbles broken titles."""
     reader = PdfReader(pdf)
     places = reader.named_destinations
-    writer = PdfWriter(pdf, incremental=True)
+    # pypdf warns of the objects that it adds itself when it copies.
+    logging.getLogger("pypdf").setLevel(logging.ERROR)
+    writer = PdfWriter(clone_from=reader)
     chapter = None
     for entry in listed:
         place = places[f"/{entry.id}"]
@@ -78,6 +81,7 @@ def add_outline(pdf: Path, listed: list[Entry]) -> None:
         )
         chapter = item if entry.is_chapter else chapter
     writer.page_mode = "/UseOutlines"
+    writer.add_metadata(reader.metadata)
     writer.write(pdf)
 
 

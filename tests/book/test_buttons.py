@@ -68,5 +68,5 @@ def test_colab_is_left_out_where_it_cannot_open_the_notebook(tmp_path):
 
 def test_the_book_has_buttons_only_with_an_address(html):
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    for path in PATHS:
-        assert bool(links_away(html / path.with_suffix(".html"))) == bool(address)
+    for page in (PATHS[0].with_suffix(".html"), "book/status.html"):
+        assert bool(links_away(html / page)) == bool(address)
