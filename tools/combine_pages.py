@@ -127,6 +127,8 @@ def read_article(folder: Path, name: str, names: list[str]) -> Tag:
     for picture in found.select("img"):
         picture["src"] = from_root(name, picture["src"])
         picture.attrs.pop("loading", None)  # all of them are printed
+    for source in found.select("source"):
+        source["srcset"] = from_root(name, source["srcset"])
     make_ids_unique(found, chapter_id(name))
     for link in found.select("a[href]"):
         redirect(link, name, names)

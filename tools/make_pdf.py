@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     listed = [entry for article in articles.values() for entry in entries(article)]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
-        page = browser.new_page()
+        page = browser.new_page(reduced_motion="reduce")  # stills of animations
         # Only the printed book tells on which pages its sections begin.
         print_document(page, combine(folder, articles, {}), pdf)
         numbers = page_numbers(pdf, listed)

@@ -102,6 +102,13 @@ def test_every_link_of_the_document_has_one_target(folder, articles):
     assert [link for link in links if targets[link] != 1] == []
 
 
+def test_every_picture_of_the_document_is_found(folder, articles):
+    for article in articles.values():
+        for picture in article.select("img, source"):
+            file = folder / (picture.get("src") or picture["srcset"])
+            assert file.is_file(), picture
+
+
 def test_links_within_lead_somewhere(pdf):
     places = pdf.named_destinations
     links = [
