@@ -6,7 +6,7 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PORT ?= 8000
 
-.PHONY: help setup book serve lab notebooks test bench lint lock clean
+.PHONY: help setup book pdf serve lab notebooks test bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ book: $(READY) ## render the book
 	@# A page with a warning is not built again by the next run, so start that one afresh.
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build; exit 1; }
 	@echo "The book: file://$(CURDIR)/$(PAGE)   (make serve opens it)"
+
+pdf: book ## print the book to one PDF (needs Chromium or Chrome)
+	$(BIN)/python tools/make_pdf.py _build/html
 
 serve: book ## serve the book and open it in the browser
 	@( sleep 1; $(BIN)/python -m webbrowser http://127.0.0.1:$(PORT)/ ) &

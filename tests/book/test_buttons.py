@@ -1,5 +1,7 @@
 """One address in the configuration is enough for all buttons that lead elsewhere."""
 
+import re
+
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -7,6 +9,7 @@ from bs4 import BeautifulSoup
 from .notebooks import PATHS, ROOT
 from .small_book import build
 
+ICONS = ROOT / "book/_static/icons.css"
 GITHUB = "https://github.com/someone/sequences"
 NOTEBOOK = "notebooks/part/old.ipynb"
 EDIT = f"{GITHUB}/edit/main/"
@@ -41,6 +44,15 @@ def test_the_cell_that_installs_is_in_the_notebook_and_not_on_the_page(pages):
     assert [cell.get_text().strip() for cell in page.select(".cell")] == ["40 + 2"]
 
 
+def test_every_button_has_an_icon(pages):
+    drawn = set(re.findall(r"^\.([\w-]+) \{", ICONS.read_text(), re.MULTILINE))
+    page = BeautifulSoup((pages / "notebooks/part/old.html").read_text(), "html.parser")
+    icons = page.select(".article-header-buttons i")
+    assert len(icons) >= 7
+    for icon in icons:
+        assert drawn & set(icon["class"]), icon
+
+
 def test_a_page_without_code_is_not_launched(pages):
     found = links_away(pages / "book/status.html")
     assert {GITHUB, f"{EDIT}book/status.md"} < found
@@ -56,5 +68,5 @@ def test_colab_is_left_out_where_it_cannot_open_the_notebook(tmp_path):
 
 def test_the_book_has_buttons_only_with_an_address(html):
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    for path in PATHS:
-        assert bool(links_away(html / path.with_suffix(".html"))) == bool(address)
+    for page in (PATHS[0].with_suffix(".html"), "book/status.html"):
+        assert bool(links_away(html / page)) == bool(address)

@@ -1,7 +1,6 @@
 """A real browser for the tests, and the book served to it on this machine."""
 
 import os
-import shutil
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -11,20 +10,7 @@ from statistics import median
 import pytest
 from playwright.sync_api import sync_playwright
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-NO_BROWSER = (
-    "The browser tests need Chromium or Chrome, and none was found on the PATH: "
-    + ", ".join(BROWSERS)
-)
-# Nothing may leave this machine, the browser's own look for updates included.
-OPTIONS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from tools.browser import NOT_FOUND, OPTIONS, find_browser
 
 
 @dataclass
@@ -67,9 +53,9 @@ def pytest_terminal_summary(terminalreporter):
 # Not for the whole session: Playwright's event loop would meet those of the notebooks.
 @pytest.fixture(scope="package")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    path = find_browser()
     if path is None:
-        (pytest.fail if "CI" in os.environ else pytest.skip)(NO_BROWSER)
+        (pytest.fail if "CI" in os.environ else pytest.skip)(NOT_FOUND)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield browser

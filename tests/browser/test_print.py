@@ -1,0 +1,38 @@
+"""A page that is printed from the browser has what is said on it, and nothing else."""
+
+import pytest
+
+PAGE = "notebooks/padding/bucketing.html"
+THEME = "document.documentElement.dataset.theme"
+GONE = (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", "button")
+
+
+@pytest.fixture
+def printed(page, address):
+    page.emulate_media(media="print")
+    page.goto(f"{address}/{PAGE}")
+    return page
+
+
+def test_there_is_nothing_to_press(printed):
+    for selector in GONE:
+        assert printed.locator(f"{selector}:visible").count() == 0, selector
+    assert printed.locator("h1:visible").count() == 1
+    assert printed.locator("article img").first.is_visible()
+
+
+def test_the_text_has_the_page_to_itself(printed):
+    printed.set_viewport_size({"width": 658, "height": 900})
+    box = printed.locator("article").bounding_box()
+    assert (box["x"], box["width"]) == (0, 658)
+
+
+def test_a_dark_page_is_printed_in_light(page, address):
+    page.add_init_script("localStorage.setItem('mode', 'dark')")
+    page.add_init_script("localStorage.setItem('theme', 'dark')")
+    page.goto(f"{address}/{PAGE}")
+    assert page.evaluate(THEME) == "dark"
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(THEME) == "light"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(THEME) == "dark"

@@ -1,0 +1,94 @@
+"""Print the built book to one PDF, and let the welcome page lead to it.
+
+Usage: python tools/make_pdf.py _build/html
+"""
+
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from browser import NOT_FOUND, OPTIONS, find_browser
+from combine_pages import Entry, combine, entries, read_articles
+from playwright.sync_api import Page, sync_playwright
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import Fit
+
+NAME = "convolutions-and-lstms.pdf"
+WELCOME = "book/welcome.html"
+NOT_BUILT = "make_pdf.py found no {page} in {folder}: run `make book` first."
+HIDDEN_LINK = '<a id="pdf-link" hidden>'
+LINK = f'<a id="pdf-link" href="../{NAME}">'
+
+
+def main(folder: Path) -> None:
+    if not (folder / WELCOME).is_file():
+        sys.exit(NOT_BUILT.format(page=WELCOME, folder=folder))
+    path = find_browser()
+    if path is None:
+        sys.exit(NOT_FOUND)
+    pdf = folder / NAME
+    articles = read_articles(folder)
+    listed = [entry for article in articles.values() for entry in entries(article)]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        page = browser.new_page(reduced_motion="reduce")  # stills of animations
+        # Only the printed book tells on which pages its sections begin.
+        print_document(page, combine(folder, articles, {}), pdf)
+        numbers = page_numbers(pdf, listed)
+        print_document(page, combine(folder, articles, numbers), pdf)
+        browser.close()
+    add_outline(pdf, listed)
+    show_link(folder / WELCOME)
+    print(f"The book as one file: {pdf}")
+
+
+def print_document(page: Page, document: str, pdf: Path) -> None:
+    # Beside the pages, so that pictures and styles are found.
+    with tempfile.NamedTemporaryFile("w", dir=pdf.parent, suffix=".html") as file:
+        file.write(document)
+        file.flush()
+        page.goto(Path(file.name).as_uri())
+        page.pdf(
+            path=pdf, prefer_css_page_size=True, print_background=True, tagged=True
+        )
+
+
+def page_numbers(pdf: Path, listed: list[Entry]) -> dict[str, int]:
+    reader = PdfReader(pdf)
+    places = reader.named_destinations
+    return {
+        entry.id: reader.get_destination_page_number(places[f"/{entry.id}"]) + 1
+        for entry in listed
+    }
+
+
+def add_outline(pdf: Path, listed: list[Entry]) -> None:
+    """Add chapters and sections; the browser's own outline garbles broken titles."""
+    reader = PdfReader(pdf)
+    places = reader.named_destinations
+    # pypdf warns of the objects that it adds itself when it copies.
+    logging.getLogger("pypdf").setLevel(logging.ERROR)
+    writer = PdfWriter(clone_from=reader)
+    chapter = None
+    for entry in listed:
+        place = places[f"/{entry.id}"]
+        item = writer.add_outline_item(
+            title=entry.title,
+            page_number=reader.get_destination_page_number(place),
+            parent=None if entry.is_chapter else chapter,
+            fit=Fit.xyz(top=place.top),
+        )
+        chapter = item if entry.is_chapter else chapter
+    writer.page_mode = "/UseOutlines"
+    writer.add_metadata(reader.metadata)
+    writer.write(pdf)
+
+
+def show_link(welcome: Path) -> None:
+    """Without the PDF, the link to it has no address and is hidden."""
+    welcome.write_text(welcome.read_text().replace(HIDDEN_LINK, LINK))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
