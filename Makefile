@@ -6,10 +6,10 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PORT ?= 8000
 
-.PHONY: help setup book pdf serve lab notebooks test bench lint lock clean
+.PHONY: help setup book pdf serve lab notebooks test test-browser bench lint lock clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## create .venv with the pinned packages
 
@@ -41,6 +41,9 @@ notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 
 test: $(READY) ## run every test, each notebook included
 	$(BIN)/python -m pytest
+
+test-browser: $(READY) ## run only the tests that need Chromium or Chrome
+	$(BIN)/python -m pytest tests/browser
 
 bench: $(READY) ## repeat the longer measurements and write their tables
 	@# keras-tcn asks for a TensorFlow of its own, so it is installed without.

@@ -9,6 +9,7 @@ NAME = "notebooks.zip"
 FOLDER = "convolutions-and-lstms"  # where the files are unpacked to
 FILES = (
     "notebooks/*/*.ipynb",
+    "book/_static/explorers/*.svg",  # figures of the notebooks
     "cnnseq_helpers/*.py",
     "cnnseq_helpers/*.pyi",
     "cnnseq_helpers/py.typed",

@@ -1,5 +1,6 @@
 """The notebooks can be taken along in one file, with the helpers that they import."""
 
+import re
 import subprocess
 import sys
 from zipfile import ZipFile
@@ -35,9 +36,26 @@ def test_the_package_is_imported_from_there(folder):
     assert result.stdout.split() == [str(folder / "cnnseq_helpers/__init__.py"), "7"]
 
 
+def test_pictures_of_the_notebooks_are_there(folder):
+    found = 0
+    for path in PATHS:
+        for picture in re.findall(
+            r"\]\((\.\./[^)]+\.svg)\)", (ROOT / path).read_text()
+        ):
+            assert (folder / path.parent / picture).is_file()
+            found += 1
+    assert found >= 1
+
+
 def test_all_that_git_keeps_of_the_package_is_there_and_nothing_else(folder):
     listed = subprocess.run(
-        ["git", "ls-files", "cnnseq_helpers", "notebooks/*.ipynb"],
+        [
+            "git",
+            "ls-files",
+            "cnnseq_helpers",
+            "notebooks/*.ipynb",
+            "book/_static/explorers/*.svg",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

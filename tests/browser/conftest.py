@@ -30,6 +30,8 @@ VISITS: dict[str, Visit] = {}
 
 
 def pytest_terminal_summary(terminalreporter):
+    if find_browser() is None:
+        terminalreporter.write_line(f"Browser tests were skipped. {NOT_FOUND}")
     if not VISITS:
         return
     found = list(VISITS.values())
