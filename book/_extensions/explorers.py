@@ -1,12 +1,13 @@
 """Load an explorer's scripts on the pages that show its static figure, and only there.
 
 The figure is a picture like others, ``book/_static/explorers/<name>.svg``, so Jupyter
-shows it as well; in a browser ``<name>.js`` puts the explorer in its place.
+shows it as well; in a browser ``<name>.js`` puts the explorer in its place. Its parts,
+if it has several, are ``<name>_*.js`` and come before it.
 """
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from docutils import nodes
@@ -27,8 +28,14 @@ def add_scripts(
     names = sorted({source.stem for source in sources if source.parent == FOLDER})
     if names:
         app.add_css_file("explorers/explorer.css")
-        for name in ["explorer", *names]:
-            app.add_js_file(f"explorers/{name}.js", loading_method="defer")
+        parts = [part for name in names for part in [*_parts(app, name), name]]
+        for script in ["explorer", *parts]:
+            app.add_js_file(f"explorers/{script}.js", loading_method="defer")
+
+
+def _parts(app: Sphinx, name: str) -> list[str]:
+    folder = Path(app.srcdir, FOLDER)
+    return sorted(path.stem for path in folder.glob(f"{name}_*.js"))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
