@@ -4,7 +4,7 @@
 (() => {
   const { BATCH, fits } = explorers.targets;
   const { svg } = explorers;
-  const WIDTH = 336;
+  const WIDTH = 348;
   const SCALE = 4 / 3; // of the static figure, where no style sets its size
   const CELL = { width: 34, height: 18 };
   const COLOURS = {
@@ -178,7 +178,7 @@
 
   function comparison(y, judged) {
     const shown = axes(judged);
-    const width = 290 / shown.length;
+    const width = 302 / shown.length;
     return svg(
       "g",
       {},
@@ -224,7 +224,7 @@
       {
         viewBox: `0 0 ${WIDTH} ${bottom}`,
         width: WIDTH * SCALE,
-        height: bottom * SCALE,
+        height: Math.round(bottom * SCALE),
         role: "img",
         fill: "currentColor",
         "font-family": "sans-serif",
@@ -232,8 +232,8 @@
       },
       svg("title", {}, "The labels and the output that a loss compares"),
       svg("desc", {}, `Labels ${given}, output ${made}: ${badge}`),
-      array(84, ["labels, y_true", names[0], given], middle, samples[0], []),
-      array(250, ["output, y_pred", names[1], made], middle, samples[1], picked),
+      array(88, ["labels, y_true", names[0], given], middle, samples[0], []),
+      array(264, ["output, y_pred", names[1], made], middle, samples[1], picked),
       text(WIDTH / 2, top - 24, `one sample of a batch of ${BATCH}; below, the axes`),
       comparison(top, judged),
       text(WIDTH / 2, top + (codes.length ? 96 : 88), loss.code),

@@ -24,8 +24,8 @@
     "one-hot-for-sparse-loss": () =>
       "The labels are one-hot rows, and this loss wants an index in place of each row.",
     "several-hot": () =>
-      "Some rows hold several 1s, but in a softmax the classes compete for one place: " +
-      "here each needs a yes or no of its own, the binary loss without softmax.",
+      "Some rows hold several 1s, but under softmax the classes compete for one " +
+      "place: here each needs a yes or no of its own, the binary loss without softmax.",
     "per-step-output": ({ outcome }) =>
       "There is one label for a sequence, but an output for every step: pool the " +
       `steps in front of the head.${repeated(outcome)}`,
