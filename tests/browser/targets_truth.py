@@ -65,7 +65,7 @@ CROSSENTROPIES = {
     "sparse": losses.SparseCategoricalCrossentropy,
 }
 LOSSES = {
-    f"{name} crossentropy, from_logits={logits}": loss(from_logits=logits)
+    f"{name}, from_logits={logits}": loss(from_logits=logits)
     for (name, loss), logits in itertools.product(CROSSENTROPIES.items(), (True, False))
 } | {"mean squared error": losses.MeanSquaredError()}
 

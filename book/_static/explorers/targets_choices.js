@@ -50,7 +50,7 @@ explorers.targets = (() => {
   for (const [kind, name] of Object.entries(CROSSENTROPIES)) {
     for (const [value, logits] of [["True", true], ["False", false]]) {
       const code = `${name}(${logits ? "from_logits=True" : ""})`;
-      LOSSES[`${kind} crossentropy, from_logits=${value}`] = { kind, logits, code };
+      LOSSES[`${kind}, from_logits=${value}`] = { kind, logits, code };
     }
   }
   LOSSES["mean squared error"] = { kind: "squared", code: "MeanSquaredError()" };
@@ -67,7 +67,7 @@ explorers.targets = (() => {
         'Dense(2, "softmax")',
         "Dense(2) at every step",
       ],
-      loss: "binary crossentropy, from_logits=True",
+      loss: "binary, from_logits=True",
     },
     "one of four classes": {
       labels: [
@@ -82,12 +82,12 @@ explorers.targets = (() => {
         "Dense(4) at every step",
         "Dense(1)",
       ],
-      loss: "sparse crossentropy, from_logits=True",
+      loss: "sparse, from_logits=True",
     },
     "several of four labels": {
       labels: ["0 or 1 for each: (batch, 4)", "-1 or 1 for each: (batch, 4)"],
       heads: ["Dense(4)", 'Dense(4, "sigmoid")', 'Dense(4, "softmax")', "Dense(1)"],
-      loss: "binary crossentropy, from_logits=True",
+      loss: "binary, from_logits=True",
     },
     "a class for every step": {
       labels: [
@@ -101,7 +101,7 @@ explorers.targets = (() => {
         "Dense(4), 2 of 6 steps lost",
         "Dense(4)",
       ],
-      loss: "sparse crossentropy, from_logits=True",
+      loss: "sparse, from_logits=True",
     },
     "a number": {
       labels: ["numbers 0.5 to 9.5: (batch,)", "numbers 0.5 to 9.5: (batch, 1)"],

@@ -14,6 +14,8 @@
     right: "var(--book-green, #009e73)",
     wrong: "var(--book-vermilion, #d55e00)",
   };
+  const PAPER = { fill: COLOURS.cell, stroke: COLOURS.line, "stroke-width": 0.75 };
+  const MARK = { fill: "none", stroke: COLOURS.picked, "stroke-width": 2.5 };
   const BADGES = {
     fits: ["✓ fits", COLOURS.right],
     runs: ["✓ runs, but another loss suits better", COLOURS.right],
@@ -75,41 +77,23 @@
     const height = CELL.height * values.length;
     const left = x - width / 2;
     const top = y - height / 2;
+    const at = (row, column) => ({
+      x: left + column * CELL.width,
+      y: top + row * CELL.height,
+      ...CELL,
+    });
     const sheets = [8, 4].map((shift) =>
-      svg("rect", {
-        x: left + shift,
-        y: top - shift,
-        width,
-        height,
-        fill: COLOURS.cell,
-        stroke: COLOURS.line,
-        "stroke-width": 0.75,
-      }),
+      svg("rect", { x: left + shift, y: top - shift, width, height, ...PAPER }),
     );
     const cells = values.flatMap((row, i) =>
-      row.map((value, j) => {
-        const at = { x: left + j * CELL.width, y: top + i * CELL.height };
-        const cell = svg("rect", {
-          ...at,
-          ...CELL,
-          fill: COLOURS.cell,
-          stroke: COLOURS.line,
-          "stroke-width": 0.75,
-        });
-        return [cell, text(at.x + CELL.width / 2, at.y + 13, value)];
+      row.flatMap((value, j) => {
+        const cell = at(i, j);
+        const middle = cell.x + CELL.width / 2;
+        return [svg("rect", { ...cell, ...PAPER }), text(middle, cell.y + 13, value)];
       }),
     );
-    const marks = picked.map((column, i) =>
-      svg("rect", {
-        x: left + column * CELL.width,
-        y: top + i * CELL.height,
-        ...CELL,
-        fill: "none",
-        stroke: COLOURS.picked,
-        "stroke-width": 2.5,
-      }),
-    );
-    return svg("g", {}, ...sheets, ...cells.flat(), ...marks);
+    const marks = picked.map((column, i) => svg("rect", { ...at(i, column), ...MARK }));
+    return svg("g", {}, ...sheets, ...cells, ...marks);
   }
 
   /* Which columns of the output the labels name, if the loss looks there. */
@@ -149,8 +133,7 @@
 
   function chip(x, y, width, words, attributes) {
     const box = { x: x - width / 2, y: y - 11, width, height: 22, rx: 4, fill: "none" };
-    const words_ = text(x, y + 4, words);
-    return svg("g", {}, svg("rect", { ...box, ...attributes }), words_);
+    return svg("g", {}, svg("rect", { ...box, ...attributes }), text(x, y + 4, words));
   }
 
   function axisChip(x, y, width, name, length) {
