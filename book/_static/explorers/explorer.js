@@ -29,29 +29,39 @@ window.explorers = (() => {
   /* A slider is {name, label, min, max, value}, a choice {name, label, options, value}. */
   function field(control, settings, change) {
     const input = control.options
-      ? html("select", {}, ...control.options.map((option) => new Option(option)))
+      ? html("select")
       : html("input", { type: "range", min: control.min, max: control.max, step: 1 });
-    const output = html("output");
+    // Not an <output>: the label would name that, and leave the input without a name.
+    const output = html("strong", { "aria-hidden": true });
     input.addEventListener("input", () => {
       const value = control.options ? input.value : Number(input.value);
       change({ [control.name]: value });
     });
     const label = html("label", {}, html("span", {}, control.label, " ", output), input);
 
+    function offer(options) {
+      const offered = Array.from(input.options, ({ value }) => value);
+      if (offered.join() !== options.join()) {
+        input.replaceChildren(...options.map((option) => new Option(option)));
+      }
+    }
+
     function show() {
       input.value = settings[control.name];
       output.textContent = control.options ? "" : input.value;
     }
-    return { label, input, show };
+    return { label, input, offer, show };
   }
 
-  /* Build an explorer: {name, title, controls, limit, draw}.
+  /* Build an explorer: {name, title, controls, limit, buttons, draw}.
 
      draw(settings, change) returns {drawing, sentences}: an SVG element with a viewBox,
-     and strings. change({name: value}) is for what the reader touches in the drawing.
+     and strings or elements. change({name: value}) is for what is touched in the drawing.
      limit(settings), if given, returns {name: {min, max}} for sliders whose range
-     depends on other settings; values outside are brought back into it. */
-  function build({ name, title, controls, limit = () => ({}), draw }) {
+     depends on other settings, and {name: {options}} for such choices; values outside
+     are brought back into it. A button is {label, press}, where press(settings) returns
+     the settings that it changes. */
+  function build({ name, title, controls, limit = () => ({}), buttons = [], draw }) {
     const settings = Object.fromEntries(controls.map(({ name, value }) => [name, value]));
     const fields = controls.map((control) => field(control, settings, change));
     const stage = html("div", { class: "explorer-stage" });
@@ -61,8 +71,13 @@ window.explorers = (() => {
       Object.assign(settings, values);
       const limits = limit(settings);
       controls.forEach((control, index) => {
-        const { min, max } = limits[control.name] ?? control;
-        if (!control.options) {
+        const { min, max, options } = limits[control.name] ?? control;
+        if (options) {
+          fields[index].offer(options);
+          if (!options.includes(settings[control.name])) {
+            settings[control.name] = options[0];
+          }
+        } else {
           fields[index].input.min = min;
           fields[index].input.max = max;
           settings[control.name] = Math.min(max, Math.max(min, settings[control.name]));
@@ -74,13 +89,20 @@ window.explorers = (() => {
       result.replaceChildren(...sentences.map((sentence) => html("p", {}, sentence)));
     }
 
+    const parts = fields.map(({ label }) => label);
+    for (const { label, press } of buttons) {
+      const button = html("button", { type: "button" }, label);
+      button.addEventListener("click", () => change(press(settings)));
+      parts.push(button);
+    }
+
     change({});
     const heading = html("p", { class: "explorer-title", id: `${name}-title` }, title);
     return html(
       "section",
       { class: "explorer", id: `explorer-${name}`, "aria-labelledby": heading.id },
       heading,
-      html("div", { class: "explorer-controls" }, ...fields.map(({ label }) => label)),
+      html("div", { class: "explorer-controls" }, ...parts),
       stage,
       result,
     );

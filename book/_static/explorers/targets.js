@@ -1,0 +1,104 @@
+/* Says in words what the drawing shows, and puts the explorer on the page. */
+"use strict";
+
+(() => {
+  const { LOSSES, TASKS, draw, entry, fitting, judge, why } = explorers.targets;
+  const { html } = explorers;
+  const FIRST = "one of four classes";
+
+  const VERDICTS = {
+    fits: "This fits.",
+    runs: "This runs, but another loss suits better.",
+    raises: "Keras raises an error.",
+    warns: "This trains with a warning.",
+    silent: "This trains without a word, but wrong.",
+  };
+  const AFTERWARDS = {
+    binary: "sigmoid",
+    categorical: "softmax",
+    sparse: "softmax",
+  };
+
+  const code = (content) => html("code", { class: "literal" }, content);
+
+  function sentence(...parts) {
+    return html("span", {}, ...parts);
+  }
+
+  function afterwards({ head, loss }) {
+    const activation = AFTERWARDS[loss.kind];
+    if (!activation) return ".";
+    if (head.activation) return "; the predictions are probabilities already.";
+    return `; ${activation} turns a prediction into probabilities.`;
+  }
+
+  function link(judged) {
+    const anchor = entry(judged);
+    const href = `../reference/error_clinic.html#${anchor}`;
+    return anchor ? [" ", html("a", { href }, "More in the error clinic.")] : [];
+  }
+
+  /* What Keras says; an error of a batch stands below another line. */
+  function heard({ message, outcome }) {
+    if (!message) return [];
+    const late = outcome === "raises" && !/^(Arg|Dim)/.test(message);
+    const where = late ? "Below “Graph execution error”" : "In the words of Keras";
+    return [sentence(`${where}: `, code(message))];
+  }
+
+  function found(judged) {
+    const { codes } = judged;
+    if (!codes.length) return [];
+    const names = codes.flatMap((name, i) => [i ? " and " : " ", code(name)]);
+    const parts = [code("check_targets"), " finds", ...names, ".", ...link(judged)];
+    return [sentence(...parts)];
+  }
+
+  function advice(task) {
+    const { chosen, loss, metric } = judge(fitting(task));
+    return sentence(
+      `What fits this task: ${chosen.labels.split(":")[0]} as labels, `,
+      code(chosen.head),
+      " as head, ",
+      code(loss.code),
+      " as loss and ",
+      code(metric),
+      " as metric.",
+    );
+  }
+
+  function sentences(settings, judged) {
+    const { metric, verdict } = judged;
+    const opening = html("strong", {}, VERDICTS[verdict]);
+    if (verdict === "fits") {
+      return [sentence(opening, " Its metric is ", code(metric), afterwards(judged))];
+    }
+    const first = sentence(opening, " ", why(judged));
+    return [first, ...heard(judged), ...found(judged), advice(settings.task)];
+  }
+
+  explorers.place({
+    name: "targets",
+    title: "Do labels, head and loss fit together?",
+    controls: [
+      { name: "task", label: "Task", options: Object.keys(TASKS), value: FIRST },
+      { name: "labels", label: "Labels", options: TASKS[FIRST].labels },
+      { name: "head", label: "Head", options: TASKS[FIRST].heads },
+      {
+        name: "loss",
+        label: "Loss",
+        options: Object.keys(LOSSES),
+        value: TASKS[FIRST].loss,
+      },
+    ],
+    limit: ({ task }) => ({
+      labels: { options: TASKS[task].labels },
+      head: { options: TASKS[task].heads },
+    }),
+    buttons: [{ label: "Show what fits", press: ({ task }) => fitting(task) }],
+    draw(settings) {
+      const judged = judge(settings);
+      return { drawing: draw(judged), sentences: sentences(settings, judged) };
+    },
+  });
+})();
