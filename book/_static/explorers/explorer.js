@@ -31,7 +31,8 @@ window.explorers = (() => {
     const input = control.options
       ? html("select", {}, ...control.options.map((option) => new Option(option)))
       : html("input", { type: "range", min: control.min, max: control.max, step: 1 });
-    const output = html("output");
+    // Not an <output>: the label would name that, and leave the input without a name.
+    const output = html("strong", { "aria-hidden": true });
     input.addEventListener("input", () => {
       const value = control.options ? input.value : Number(input.value);
       change({ [control.name]: value });
