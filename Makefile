@@ -34,7 +34,7 @@ serve: book ## serve the book and open it in the browser
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
 lab: $(READY) ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --ServerApp.default_url=/lab/tree/notebooks
 
 notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
