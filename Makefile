@@ -22,8 +22,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY) ## render the book
-	@# A page with a warning is not built again by the next run, so start that one afresh.
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet || { rm -rf _build; exit 1; }
+	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 	@echo "The book: file://$(CURDIR)/$(PAGE)   (make serve opens it)"
 
 pdf: book ## print the book to one PDF (needs Chromium or Chrome)

@@ -36,20 +36,24 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     folder = Path(app.outdir)
-    pages = [p for p in folder.rglob("*.html") if "_static" not in p.parts]
-    used: set[str] = set()
+    pages = [page for page in folder.rglob("*.html") if "_static" not in page.parts]
     for page in pages:
-        text = UNUSED.sub("", page.read_text())
-        if page.name != "search.html":
-            text = SEARCH.sub("", text)
-        text = PICTURE.sub(lambda match, page=page: with_size(match, page), text)
-        page.write_text(text)
-        used |= set(NAMES.findall(text))
-    for script in folder.glob("_static/**/*.js"):
-        used |= set(NAMES.findall(script.read_text()))
+        page.write_text(lean(page))
+    used = set()
+    for file in [*pages, *folder.glob("_static/**/*.js")]:
+        used |= set(NAMES.findall(file.read_text()))
     for sheet in folder.glob("_static/**/*.css"):
-        rules = tinycss2.parse_stylesheet(sheet.read_text(), skip_comments=True)
-        sheet.write_text(keep_used(rules, used))
+        name = sheet.relative_to(folder / "_static")
+        if not Path(app.srcdir, "book/_static", name).exists():  # ours are lean
+            rules = tinycss2.parse_stylesheet(sheet.read_text(), skip_comments=True)
+            sheet.write_text(keep_used(rules, used))
+
+
+def lean(page: Path) -> str:
+    text = UNUSED.sub("", page.read_text())
+    if page.name != "search.html":
+        text = SEARCH.sub("", text)
+    return PICTURE.sub(lambda match: with_size(match, page), text)
 
 
 def with_size(match: re.Match[str], page: Path) -> str:
