@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
-# What is written, and what belongs there.
-MENDED = {
-    # The theme's title and search button lie outside of any landmark.
-    'id="pst-primary-sidebar" class=': (
-        'id="pst-primary-sidebar" role="complementary" aria-label="The book" class='
-    ),
-    # The corner of a table is the head of nothing.
-    "<th></th>": "<td></td>",
-}
+# The theme's title and search button lie outside of any landmark.
+SIDEBAR = 'id="pst-primary-sidebar" class='
+LANDMARK = 'id="pst-primary-sidebar" role="complementary" aria-label="The book" class='
+# The corner of a table is the head of nothing.
+EMPTY_HEAD = re.compile(r"<th(?: [^>]*)?>(?:<p></p>)?</th>")
 
 
 def mend(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text()
-        for found, wanted in MENDED.items():
-            text = text.replace(found, wanted)
-        page.write_text(text)
+        text = page.read_text().replace(SIDEBAR, LANDMARK)
+        page.write_text(EMPTY_HEAD.sub("<td></td>", text))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
