@@ -144,7 +144,7 @@ def plot_horizons(
     measure : str
         What the values are, with their unit, for the axis.
     floors : mapping of str to array_like, (time,)
-        What any model should beat, drawn dashed.
+        What any model should beat, drawn dashed and dotted in turn.
 
     Returns
     -------
@@ -200,7 +200,8 @@ def draw_horizons(
     for number, values in enumerate(floors.values()):
         floor = check_shape(np.asarray(values), "horizons", horizons=horizons)
         grey = str(min(0.3 + 0.3 * number, 0.7))
-        lines += panel.plot(along, floor, "--", color=grey)
+        dashes = ("--", ":")[number % 2]
+        lines += panel.plot(along, floor, dashes, color=grey)
     panel.xaxis.get_major_locator().set_params(integer=True)
     return lines
 

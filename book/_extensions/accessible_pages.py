@@ -7,9 +7,18 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-# The theme's title and search button lie outside of any landmark.
-SIDEBAR = 'id="pst-primary-sidebar" class='
-LANDMARK = 'id="pst-primary-sidebar" role="complementary" aria-label="The book" class='
+MENDED = {
+    # The theme's title and search button lie outside of any landmark.
+    'id="pst-primary-sidebar" class=': (
+        'id="pst-primary-sidebar" role="complementary" aria-label="The book" class='
+    ),
+    # Until its script has run, or where none runs, the theme has no colours.
+    ' data-theme="auto"': ' data-theme="light"',
+    'localStorage.getItem("theme") || "auto"': (
+        'localStorage.getItem("theme")'
+        ' || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")'
+    ),
+}
 # The corner of a table is the head of nothing.
 EMPTY_HEAD = re.compile(r"<th(?: [^>]*)?>(?:<p></p>)?</th>")
 
@@ -18,7 +27,9 @@ def mend(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text().replace(SIDEBAR, LANDMARK)
+        text = page.read_text()
+        for written, wanted in MENDED.items():
+            text = text.replace(written, wanted)
         page.write_text(EMPTY_HEAD.sub("<td></td>", text))
 
 

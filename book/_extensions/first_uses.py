@@ -54,9 +54,8 @@ def is_prose(text: nodes.Text) -> bool:
     parent = text.parent
     if isinstance(parent, nodes.emphasis):
         parent = parent.parent
-    return isinstance(parent, nodes.paragraph) and not isinstance(
-        parent.parent, nodes.entry
-    )
+    within = nodes.entry, nodes.footnote, nodes.citation
+    return isinstance(parent, nodes.paragraph) and not isinstance(parent.parent, within)
 
 
 def link(word: str, term: str) -> addnodes.pending_xref:

@@ -33,6 +33,12 @@
     document.getElementById("search-results").before(section);
   };
 
+  /** There are no categories to select, as Sphinx would have it. */
+  const adviseFewerWords = () =>
+    Object.assign(Documentation.TRANSLATIONS, {
+      [NOTHING]: "No page holds all of these words. Try fewer, or other ones.",
+    });
+
   /** Let Sphinx speak of both: when it finds nothing itself, that is no failure. */
   const reword = (count) =>
     Object.assign(Documentation.TRANSLATIONS, {
@@ -62,6 +68,8 @@
   if (entries.length > 0) {
     show(entries);
     reword(entries.length);
+  } else {
+    adviseFewerWords();
   }
   // After Sphinx, which starts its search at the same event.
   document.addEventListener("DOMContentLoaded", announce);

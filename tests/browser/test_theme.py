@@ -64,6 +64,18 @@ def test_the_first_key_leads_past_the_menu_and_focus_is_seen(page, address):
     assert page.url.endswith("#main-content")
 
 
+def test_focus_is_seen_on_every_button(page, address):
+    page.goto(f"{address}/{CHAPTER}")
+    seen = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        assert style(focused, "outlineStyle") == "solid"
+        assert float(style(focused, "outlineWidth").removesuffix("px")) >= 2
+        seen.add(focused.evaluate("element => element.title || element.ariaLabel"))
+    assert {"Toggle primary sidebar", "Download this page", "Color mode"} <= seen
+
+
 def test_the_menu_opens_on_a_phone(page, address):
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{address}/{CHAPTER}")
@@ -113,6 +125,16 @@ def test_pages_work_from_the_file_system(page, html):
         page.goto((html / name).as_uri())
         expect(page.locator("h1:visible")).to_have_count(1)
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_without_scripts_pages_are_light_and_whole(browser, address):
+    context = browser.new_context(java_script_enabled=False, color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{address}/{CHAPTER}")
+    link = page.locator("article p a:not(:has(.term))").first
+    assert style(page.locator("body"), "backgroundColor") == "rgb(255, 255, 255)"
+    assert style(link, "color") == "rgb(0, 107, 166)"  # the theme's colours are there
+    context.close()
 
 
 def test_formulas_need_no_script(browser, address):
