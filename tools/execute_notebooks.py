@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 def main(roots: list[str]) -> None:
     address = repository_address()
     for path in sorted(p for root in roots for p in _notebooks(Path(root))):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = _read(path)
         put_install_cell(notebook, address)
         seconds = _execute(notebook, path)
         for cell in notebook.cells:
@@ -44,10 +44,18 @@ def main(roots: list[str]) -> None:
 
 
 def _notebooks(root: Path) -> list[Path]:
-    found = [root] if root.is_file() else list(root.rglob("*.ipynb"))
+    paths = [root] if root.is_file() else root.rglob("*.ipynb")
+    found = [path for path in paths if ".ipynb_checkpoints" not in path.parts]
     if not found:
         sys.exit(f"execute_notebooks.py expected notebooks, found none in {root}.")
-    return [path for path in found if ".ipynb_checkpoints" not in path.parts]
+    return found
+
+
+def _read(path: Path) -> nbformat.NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, nbformat.ValidationError) as error:
+        sys.exit(f"execute_notebooks.py expected a notebook, got {path}: {error}")
 
 
 def _execute(notebook: nbformat.NotebookNode, path: Path) -> int:
@@ -98,4 +106,4 @@ def _clean(cell: nbformat.NotebookNode) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:] or sys.exit(__doc__))

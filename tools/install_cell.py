@@ -37,6 +37,8 @@ def install_cell(address: str) -> NotebookNode:
 def put_install_cell(notebook: NotebookNode, address: str) -> None:
     """Insert the cell in front of the first code cell, or renew it there."""
     kinds = [cell.cell_type for cell in notebook.cells]
+    if "code" not in kinds:
+        return
     first = kinds.index("code")
     if TAG in notebook.cells[first].metadata.get("tags", []):
         del notebook.cells[first]

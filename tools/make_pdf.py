@@ -91,4 +91,6 @@ def show_link(welcome: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]).resolve())

@@ -7,11 +7,24 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+STORAGE = """
+try { localStorage; } catch {
+  const stored = new Map();
+  const value = {
+    getItem: (key) => stored.get(key) ?? null,
+    setItem: (key, text) => stored.set(key, String(text)),
+    removeItem: (key) => stored.delete(key),
+  };
+  Object.defineProperty(window, "localStorage", { value });
+}
+"""
 MENDED = {
     # The theme's title and search button lie outside of any landmark.
     'id="pst-primary-sidebar" class=': (
         'id="pst-primary-sidebar" role="complementary" aria-label="The book" class='
     ),
+    # Where nothing may be stored, scripts of the theme and of Sphinx would stop.
+    '<meta charset="utf-8" />': f'<meta charset="utf-8"/><script>{STORAGE}</script>',
     # Until its script has run, or where none runs, the theme has no colours.
     ' data-theme="auto"': ' data-theme="light"',
     'localStorage.getItem("theme") || "auto"': (

@@ -26,7 +26,9 @@ class FirstUses(SphinxPostTransform):
         if self.env.docname == GLOSSARY or not entries:
             return
         longest_first = "|".join(sorted(map(re.escape, entries), key=len, reverse=True))
-        words = re.compile(rf"(?<![\w-])({longest_first})s?(?![\w-])", re.IGNORECASE)
+        words = re.compile(
+            rf"(?<![\w-])({longest_first})(?:e?s)?(?![\w-])", re.IGNORECASE
+        )
         linked: set[str] = set()
         for text in [t for t in self.document.findall(nodes.Text) if is_prose(t)]:
             parts = []
@@ -52,8 +54,10 @@ def glossary_entries(env: Any) -> dict[str, str]:
 
 def is_prose(text: nodes.Text) -> bool:
     parent = text.parent
-    if isinstance(parent, nodes.emphasis):
+    if isinstance(parent, nodes.emphasis | nodes.strong):
         parent = parent.parent
+        if len(parent) == 1:
+            return False  # a small title
     within = nodes.entry, nodes.footnote, nodes.citation
     return isinstance(parent, nodes.paragraph) and not isinstance(parent.parent, within)
 

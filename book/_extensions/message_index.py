@@ -31,7 +31,8 @@ def load_scripts(
     doctree: nodes.document | None,
 ) -> None:
     if pagename == "search":
-        for script in (INDEX, "rank_messages.js", "find_messages.js"):
+        scripts = "mend_search.js", INDEX, "rank_messages.js", "find_messages.js"
+        for script in scripts:
             app.add_js_file(script, loading_method="defer")
         app.add_js_file(None, body=NO_FETCHING)
 

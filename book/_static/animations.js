@@ -1,6 +1,8 @@
 /* A button under each animation that stops it, and lets it play again from the start. */
 "use strict";
 
+const lessMotion = matchMedia("(prefers-reduced-motion: reduce)");
+
 for (const picture of document.querySelectorAll("picture.animation")) {
   const image = picture.querySelector("img");
   const moving = image.src;
@@ -15,6 +17,7 @@ for (const picture of document.querySelectorAll("picture.animation")) {
     button.onclick = () => show(!plays);
   };
 
-  show(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  show(!lessMotion.matches);
+  lessMotion.addEventListener("change", () => show(!lessMotion.matches));
   picture.after(button);
 }

@@ -47,6 +47,21 @@ def test_without_scripts_the_page_shows_the_static_figure(browser, address, name
     context.close()
 
 
+def test_whoever_comes_back_finds_settings_and_drawing_in_agreement(
+    page, address, name
+):
+    page.goto(f"{address}/{CHAPTERS[name]}.html")
+    inputs = page.locator(f"#explorer-{name} :is(input, select)")
+    first = inputs.evaluate_all("all => all.map((each) => each.value)")
+    slider, choice = (inputs.and_(page.locator(kind)) for kind in ("input", "select"))
+    if slider.count():
+        slider.first.press("ArrowRight")
+    choice.first.select_option(index=1)
+    page.goto(f"{address}/book/glossary.html")
+    page.go_back()
+    assert inputs.evaluate_all("all => all.map((each) => each.value)") == first
+
+
 def test_nothing_scrolls_sideways_on_a_phone(page, address, name):
     page.set_viewport_size({"width": 360, "height": 800})
     page.goto(f"{address}/{CHAPTERS[name]}.html")

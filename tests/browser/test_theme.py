@@ -127,6 +127,20 @@ def test_pages_work_from_the_file_system(page, html):
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
+NO_STORAGE = """
+Object.defineProperty(window, "localStorage", {
+  configurable: true, get() { throw new DOMException("", "SecurityError"); } });
+"""
+
+
+def test_pages_work_where_nothing_may_be_stored(page, address):
+    page.add_init_script(NO_STORAGE)
+    page.goto(f"{address}/{CHAPTER}")
+    page.locator(".theme-switch-button").first.click()
+    page.goto(f"{address}/search.html?q=constructor")
+    expect(page.locator("#search-results")).to_contain_text("No page holds")
+
+
 def test_without_scripts_pages_are_light_and_whole(browser, address):
     context = browser.new_context(java_script_enabled=False, color_scheme="dark")
     page = context.new_page()

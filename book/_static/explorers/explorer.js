@@ -28,9 +28,11 @@ window.explorers = (() => {
 
   /* A slider is {name, label, min, max, value}, a choice {name, label, options, value}. */
   function field(control, settings, change) {
+    const { min, max } = control;
+    // A browser that went back would fill in what was chosen, without a word to us.
     const input = control.options
-      ? html("select")
-      : html("input", { type: "range", min: control.min, max: control.max, step: 1 });
+      ? html("select", { autocomplete: "off" })
+      : html("input", { type: "range", min, max, step: 1, autocomplete: "off" });
     // Not an <output>: the label would name that, and leave the input without a name.
     const output = html("strong", { "aria-hidden": true });
     input.addEventListener("input", () => {
