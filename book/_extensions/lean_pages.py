@@ -2,7 +2,7 @@
 
 The theme is made for every kind of site: it loads all icons of a large set, an index of
 all words to search while one types, a bridge to a kernel, and styles for parts that no
-page here has. What is left weighs about a third.
+page here has.
 """
 
 from __future__ import annotations
