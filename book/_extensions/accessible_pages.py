@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from finished_pages import rewrite_pages
 from sphinx.application import Sphinx
 
 STORAGE = """
@@ -36,16 +37,12 @@ MENDED = {
 EMPTY_HEAD = re.compile(r"<th(?: [^>]*)?>(?:<p></p>)?</th>")
 
 
-def mend(app: Sphinx, exception: Exception | None) -> None:
-    if exception or app.builder.format != "html":
-        return
-    for page in Path(app.outdir).rglob("*.html"):
-        text = page.read_text()
-        for written, wanted in MENDED.items():
-            text = text.replace(written, wanted)
-        page.write_text(EMPTY_HEAD.sub("<td></td>", text))
+def mend(text: str, page: Path) -> str:
+    for written, wanted in MENDED.items():
+        text = text.replace(written, wanted)
+    return EMPTY_HEAD.sub("<td></td>", text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", mend, priority=900)
+    rewrite_pages(app, mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

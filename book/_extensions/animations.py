@@ -9,27 +9,25 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from finished_pages import rewrite_pages
 from PIL import Image
 from sphinx.application import Sphinx
 
 PICTURE = re.compile(r'(?<!"/>)<img [^>]*?src="(?P<source>[^"]+\.png)"[^>]*>')
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
-    if exception or app.builder.format != "html":
-        return
-    for page in Path(app.outdir).glob("notebooks/**/*.html"):
-        text = page.read_text()
-        found = PICTURE.sub(lambda match, page=page: with_still(match, page), text)
-        if found != text:
-            root = "../" * len(page.relative_to(app.outdir).parents[:-1])
-            script = f'<script defer src="{root}_static/animations.js"></script>'
-            page.write_text(found.replace("</head>", f"{script}\n</head>"))
+def add_stills(text: str, page: Path) -> str:
+    found = PICTURE.sub(lambda match: with_still(match, page), text)
+    if found == text:
+        return text
+    root = re.search(r'data-content_root="([^"]*)"', text)[1]
+    script = f'<script defer src="{root}_static/animations.js"></script>'
+    return found.replace("</head>", f"{script}\n</head>")
 
 
 def with_still(match: re.Match[str], page: Path) -> str:
     file = page.parent / match["source"]
-    if b"acTL" not in file.read_bytes():
+    if not file.is_file() or b"acTL" not in file.read_bytes():
         return match[0]
     still = file.with_suffix(".still.png")
     with Image.open(file) as animation:
@@ -40,5 +38,5 @@ def with_still(match: re.Match[str], page: Path) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", finish, priority=900)
+    rewrite_pages(app, add_stills)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -12,10 +12,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import tinycss2
+from finished_pages import rewrite_pages
 from PIL import Image
 from sphinx.application import Sphinx
 
-# Icons are drawn in book.css. The search page loads its tools by itself.
+# Icons are drawn in icons.css. The search page loads its tools by itself.
 UNUSED = re.compile(
     r'<script[^>]*src="[^"]*(fontawesome|sphinx-thebe|design-tabs)\.js[^>]*></script>'
     r"|<script>const THEBE_JS_URL.*?</script>"
@@ -32,15 +33,12 @@ NAMES = re.compile(r"[\w-]+")
 ENCLOSED = re.compile(r":(not|is|where|has)\([^()]*(\([^()]*\)[^()]*)*\)")
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def lean_styles(app: Sphinx, exception: Exception | None) -> None:
     if exception or app.builder.format != "html":
         return
     folder = Path(app.outdir)
-    pages = [page for page in folder.rglob("*.html") if "_static" not in page.parts]
-    for page in pages:
-        page.write_text(lean(page))
     used = {"bs-tooltip-auto"}  # which its script puts together
-    for file in [*pages, *folder.glob("_static/**/*.js")]:
+    for file in [*folder.rglob("*.html"), *folder.glob("_static/**/*.js")]:
         used |= set(NAMES.findall(file.read_text()))
     for sheet in folder.glob("_static/**/*.css"):
         name = sheet.relative_to(folder / "_static")
@@ -49,8 +47,8 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
             sheet.write_text(keep_used(rules, used))
 
 
-def lean(page: Path) -> str:
-    text = UNUSED.sub("", page.read_text())
+def lean(text: str, page: Path) -> str:
+    text = UNUSED.sub("", text)
     if page.name != "search.html":
         text = SEARCH.sub("", text)
     return PICTURE.sub(lambda match: with_size(match, page), text)
@@ -105,5 +103,6 @@ def may_match(selector: str, used: set[str]) -> bool:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     # After Sphinx has copied the assets, which it does late.
-    app.connect("build-finished", finish, priority=900)
+    rewrite_pages(app, lean)
+    app.connect("build-finished", lean_styles, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

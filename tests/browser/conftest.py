@@ -80,17 +80,23 @@ def address(html):
     server.server_close()
 
 
+def collect_errors(page):
+    """Return a list that grows by each error of the page's scripts and loading."""
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on(
+        "console",
+        lambda said: errors.append(said.text) if said.type == "error" else None,
+    )
+    return errors
+
+
 @pytest.fixture
 def page(browser):
     """Return an empty page; the test fails if the browser's console shows an error."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on(
-        "console",
-        lambda message: errors.append(message.text) if message.type == "error" else 0,
-    )
+    errors = collect_errors(page)
     yield page
     context.close()
     assert errors == []

@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from tests.conftest import ROOT
 
-from .conftest import VISITS, Visit
+from .conftest import VISITS, Visit, collect_errors
 
 WIDTHS = (360, 768, 1440)
 MODES = ("light", "dark")
@@ -51,12 +51,8 @@ def visit(browser, address):
 def look(context, address, name):
     context.add_init_script(WATCH_JUMPS)
     page = context.new_page()
-    errors, responses, urls = [], [], []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on(
-        "console",
-        lambda said: errors.append(said.text) if said.type == "error" else None,
-    )
+    responses, urls = [], []
+    errors = collect_errors(page)
     page.on("response", lambda response: responses.append(response))
     page.on("request", lambda request: urls.append(request.url))
     page.goto(f"{address}/{name}", wait_until="networkidle")
