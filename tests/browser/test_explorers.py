@@ -12,6 +12,8 @@ CHAPTERS = {
 }
 FOLDER = ROOT / "book/_static/explorers"
 SERIALIZED = "drawing => new XMLSerializer().serializeToString(drawing)"
+RENDERED_SIZES = """all => all.map(
+    (text) => parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"""
 
 
 @pytest.fixture(params=CHAPTERS)
@@ -60,6 +62,15 @@ def test_whoever_comes_back_finds_settings_and_drawing_in_agreement(
     page.goto(f"{address}/book/glossary.html")
     page.go_back()
     assert inputs.evaluate_all("all => all.map((each) => each.value)") == first
+
+
+def test_words_in_the_drawing_can_be_read_on_a_phone(page, address, name):
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto(f"{address}/{CHAPTERS[name]}.html")
+    words = page.locator(f"#explorer-{name} .explorer-stage svg text")
+    sizes = words.evaluate_all(RENDERED_SIZES)
+    assert len(sizes) > 5
+    assert min(sizes) >= 11, "pixels of a letter's height, as CSS counts it"
 
 
 def test_nothing_scrolls_sideways_on_a_phone(page, address, name):

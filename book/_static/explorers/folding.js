@@ -124,10 +124,10 @@
       return svg(
         "g",
         {},
-        text(x, 12, row, { size: 11 }),
+        text(x, 12, row),
         move(x, 49, mark(frame, settings, Math.min(TALL, pitch - 6))),
         ...ring(frame, settings, x, 49, pitch - 1),
-        text(x, 66, frame.frame, { size: 11 }),
+        text(x, 66, frame.frame),
       );
     });
     const brackets = Array.from({ length: batch }, (_, clip) =>

@@ -14,8 +14,8 @@ explorers.foldingMarks = (() => {
     "var(--book-green, #009e73)",
   ];
 
-  function text(x, y, words, { anchor = "middle", weight = "normal", size = 12 } = {}) {
-    const style = `font-size: ${size}px; font-weight: ${weight}`;
+  function text(x, y, words, { anchor = "middle", weight = "normal" } = {}) {
+    const style = `font-size: 12px; font-weight: ${weight}`;
     return svg("text", { x, y, "text-anchor": anchor, style }, String(words));
   }
 
