@@ -160,13 +160,13 @@ def test_pad_batch_is_not_slower_than_pad_sequences():
             sequences, dtype="float32", padding="post"
         ),
     }
-    ratios = []
+    seconds = {name: [] for name in ways}
     for turn in range(11):
-        seconds, padded = {}, {}
+        padded = {}
         for name in sorted(ways, reverse=bool(turn % 2)):
             start = time.perf_counter()
             padded[name] = ways[name]()
-            seconds[name] = time.perf_counter() - start
-        ratios.append(seconds["ours"] / seconds["theirs"])
+            seconds[name].append(time.perf_counter() - start)
         np.testing.assert_array_equal(padded["ours"], padded["theirs"])
-    assert np.median(ratios) < 1.0
+    # Whatever else the machine does only adds to the time, so the shortest tells most.
+    assert min(seconds["ours"]) < min(seconds["theirs"])
