@@ -1,6 +1,8 @@
 """pad_batch keeps every number, or says which one it can't."""
 
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import keras
 import numpy as np
@@ -151,7 +153,8 @@ def test_padding_may_be_not_a_number_but_not_the_data():
     assert (x == largest).all()
 
 
-def test_pad_batch_is_not_slower_than_pad_sequences():
+def compare_with_pad_sequences():
+    """Return how many times as long as `pad_sequences` it takes, turn by turn."""
     lengths = random.integers(7, 201, size=5000)
     sequences = [random.normal(size=(n, 12)).astype("float32") for n in lengths]
     ways = {
@@ -160,13 +163,20 @@ def test_pad_batch_is_not_slower_than_pad_sequences():
             sequences, dtype="float32", padding="post"
         ),
     }
-    seconds = {name: [] for name in ways}
-    for turn in range(11):
-        padded = {}
+    ratios = []
+    for turn in range(41):
+        seconds, padded = {}, {}
         for name in sorted(ways, reverse=bool(turn % 2)):
             start = time.perf_counter()
             padded[name] = ways[name]()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name] = time.perf_counter() - start
+        ratios.append(seconds["ours"] / seconds["theirs"])
         np.testing.assert_array_equal(padded["ours"], padded["theirs"])
-    # Whatever else the machine does only adds to the time, so the shortest tells most.
-    assert min(seconds["ours"]) < min(seconds["theirs"])
+    return ratios
+
+
+def test_pad_batch_is_not_slower_than_pad_sequences():
+    # In a new process, where no other test has left memory in pieces.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        ratios = process.submit(compare_with_pad_sequences).result()
+    assert np.median(ratios) < 1.0
