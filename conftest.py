@@ -6,7 +6,7 @@ from collections import defaultdict
 import nbformat
 import pytest
 
-# On the same two cores, chapters were seen to take 1.6 times as long as an hour before.
+# On the same two cores, chapters were seen to take 1.7 times as long as an hour before.
 TIMES_AS_LONG = 2
 seconds: dict[str, float] = defaultdict(float)
 
