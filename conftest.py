@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -27,7 +28,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def allowed(path: str) -> float:
     """Return a bound for the seconds of a chapter, from those that it stores."""
-    measured = nbformat.read(path, as_version=4).metadata.get("measured")
+    notebook = nbformat.read(Path(__file__).parent / path, as_version=4)
+    measured = notebook.metadata.get("measured")
     if measured is None:  # another test says so
         return float("inf")
     # Models of video use both cores, and `.ci/run` also tests on a single thread.
