@@ -53,6 +53,7 @@ from .tracing import ReceptiveField as ReceptiveField
 from .tracing import ShapeTrace as ShapeTrace
 from .tracing import receptive_field as receptive_field
 from .tracing import trace_shapes as trace_shapes
+from .usage import assert_uses_input as assert_uses_input
 from .video import ClipError as ClipError
 from .video import read_clip as read_clip
 from .video import write_clip as write_clip

@@ -14,6 +14,8 @@ from keras import layers, ops
 # Frames are halved while their sides are even and larger than this.
 _SMALLEST_SIDE = 8
 _BLOCKS = 5
+# Whatever the session's image_data_format is.
+_LAST: dict[str, Any] = {"data_format": "channels_last"}
 
 
 def count_halvings(sides: Sequence[int]) -> int:
@@ -42,6 +44,7 @@ def halve(halvings: int, filters: int) -> list[Any]:
             padding="same",
             activation="relu",
             name=f"conv_{number}",
+            **_LAST,
         )
         for number, stride in enumerate(strides, start=1)
     ]
@@ -63,18 +66,19 @@ def double(
     halvings: int, filters: int, channels: int, pixels: dict[str, Any]
 ) -> list[Any]:
     """Return layers up to full size, the last of which makes pixels."""
-    grow = partial(layers.Conv2DTranspose, strides=2, padding="same")
+    grow = partial(layers.Conv2DTranspose, strides=2, padding="same", **_LAST)
     growing = [
         grow(filters, 4, activation="relu", name=f"up_{number}")
         for number in range(1, halvings)
     ]
-    last = grow if halvings else partial(layers.Conv2D, padding="same")
+    last = grow if halvings else partial(layers.Conv2D, padding="same", **_LAST)
     return [*growing, last(channels, 4, name="pixels", **pixels)]
 
 
 def stack_windows(clip: Any, window: int) -> Any:
     """Return at each step the last frames as channels, black before the first."""
-    black = layers.ZeroPadding3D(((window - 1, 0), (0, 0), (0, 0)), name="black")(clip)
+    before = ((window - 1, 0), (0, 0), (0, 0))
+    black = layers.ZeroPadding3D(before, name="black", **_LAST)(clip)
     ends = (i - window + 1 or None for i in range(window))
     return ops.concatenate([black[:, i:end] for i, end in enumerate(ends)], axis=-1)
 
@@ -84,7 +88,7 @@ def network(
 ) -> keras.Model:
     """Return a network from a picture of many channels to one in [0, 1]."""
     picture = keras.Input(shape, name="picture")
-    convolve = {"padding": "same", "activation": "relu"}
+    convolve = {"padding": "same", "activation": "relu", **_LAST}
     wide = 4 * filters
     x = skip = layers.Conv2D(filters, 3, **convolve)(picture)
     halvings = count_halvings(shape[:2])
@@ -92,10 +96,11 @@ def network(
         x = convolution(x)
     for _ in range(_BLOCKS):
         block = layers.Conv2D(wide, 5, **convolve)(layers.LayerNormalization()(x))
-        x = layers.add([x, layers.Conv2D(wide, 1)(block)])
+        x = layers.add([x, layers.Conv2D(wide, 1, **_LAST)(block)])
     for number in reversed(range(halvings)):
         channels_out = wide if number else filters
         x = layers.Conv2DTranspose(channels_out, 4, strides=2, **convolve)(x)
     x = layers.concatenate([x, skip])
-    x = layers.Conv2D(channels, 3, padding="same", name="pixels", **pixels)(x)
+    last = layers.Conv2D(channels, 3, padding="same", name="pixels", **pixels, **_LAST)
+    x = last(x)
     return keras.Model(picture, x, name="network")

@@ -33,12 +33,14 @@ def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
         )
 
 
-def build(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> None:
+def build(
+    model: Any, x: NDArray[Any], mask: NDArray[Any] | None, doing: str = DOING
+) -> None:
     """Build what is not built yet, for any number of steps."""
     if isinstance(model, keras.Sequential) and not model.built:
         model.build((None, None, *x.shape[2:]))
     elif isinstance(model, keras.Layer) and not model.built:
-        run(model, x, mask)
+        run(model, x, mask, doing)
 
 
 def check_layer(model: Any, doing: str) -> None:
@@ -62,13 +64,15 @@ def check_model(model: Any) -> None:
             )
 
 
-def run(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> list[NDArray[Any]]:
+def run(
+    model: Any, x: NDArray[Any], mask: NDArray[Any] | None, doing: str = DOING
+) -> list[NDArray[Any]]:
     """Return the outputs, each (batch, ...)."""
     inputs = getattr(model, "inputs", None)
     try:
         if takes_mask(model):
             outputs = model(x, mask=mask, training=False)
-        elif inputs and len(inputs) > 1:
+        elif mask is not None and inputs and len(inputs) > 1:
             outputs = model(
                 keras.tree.map_structure(
                     lambda each: mask if each.dtype == "bool" else x, model.input
@@ -79,7 +83,8 @@ def run(model: Any, x: NDArray[Any], mask: NDArray[Any]) -> list[NDArray[Any]]:
             outputs = model(x, training=False)
     except Exception as error:
         raise ShapeError(
-            f"{DOING} called {model.name} on {x.shape} with a mask {mask.shape} and "
+            f"{doing} called {model.name} on {x.shape} "
+            f"{'without a mask' if mask is None else f'with a mask {mask.shape}'} and "
             f"expected arrays, got {type(error).__name__}: {error} A model with two "
             "inputs is given both, a layer or a model of your own class (x, "
             "mask=mask); leave out sequences that are too short for its windows."

@@ -15,7 +15,6 @@ from .shapes import ShapeError
 # A short field needs no more than one kernel. Of a longer one the first kernel reads
 # neighbouring steps, later ones at most as many, as far apart as needed.
 _ONE_KERNEL = 8
-_TAPS = 5
 # A summary needs no resolution of single steps: pooling by 4 loses little, and more of
 # it bounds the cost of long sequences.
 _POOLED_FROM = 16
@@ -33,31 +32,35 @@ class Window(NamedTuple):
 
 
 def plan_windows(field: int) -> list[Window]:
-    """Return convolutions that together see exactly `field` steps, all of them.
+    """Return the cheapest convolutions that together see exactly `field` steps.
 
-    The dilation of each is at most the field in front of it, so none skips a step.
+    Each step is seen: the dilation of a kernel is at most the field in front of it. And
+    each kernel has an element on the step itself, which a dilated one of even size,
+    centred as "same" does it, has not. So a sequence that is shorter than the field,
+    however much, is read as a long one is, and not only the padding around it.
     """
-    seen = field if field <= _ONE_KERNEL else _TAPS
-    windows = [Window(seen, 1)]
-    while seen < field:
-        missing = field - seen
-        exact = [
-            taps
-            for taps in range(1, _TAPS)
-            if missing % taps == 0 and missing // taps <= seen
-        ]
-        # If no single kernel ends on the spot, go as far as leaves something to end on.
-        taps = exact[0] if exact else _TAPS - 1
-        rate = missing // taps if exact else max(1, min(seen, missing // _TAPS))
-        windows.append(Window(taps + 1, rate))
-        seen += taps * rate
+    firsts = range(min(field, _ONE_KERNEL), 0, -1)
+    return min((_widen(n, field) for n in firsts if (field - n) % 2 == 0), key=_cost)
+
+
+def _widen(first: int, field: int) -> list[Window]:
+    """Put dilated kernels of 3 or 5 steps behind a first one of so many."""
+    windows, seen = [Window(first, 1)], first
+    while missing := field - seen:
+        others = 2 if missing <= 2 * seen else 4
+        rate = min(seen, missing // others)
+        windows.append(Window(others + 1, rate))
+        seen += others * rate
     return windows
+
+
+def _cost(plan: list[Window]) -> tuple[int, int]:
+    return len(plan), sum(window.kernel_size for window in plan)
 
 
 def plan_at_least(field: int) -> list[Window]:
     """Return the cheapest convolutions that see `field` steps or a few more."""
-    plans = [plan_windows(field + more) for more in range(_TAPS)]
-    return min(plans, key=lambda plan: (len(plan), sum(w.kernel_size for w in plan)))
+    return min((plan_windows(field + more) for more in range(5)), key=_cost)
 
 
 def plan_pooling(length: int | None, field: int) -> int:
@@ -101,7 +104,11 @@ class TemporalConvolutions:
         self.pool = None
         if pool > 1:
             self.pool = layers.MaxPooling1D(
-                pool, padding="same", name=f"{self.name}_pool", **self.options
+                pool,
+                padding="same",
+                data_format="channels_last",
+                name=f"{self.name}_pool",
+                **self.options,
             )
         self.drop = None
         if recurrent.dropout:
@@ -122,7 +129,7 @@ class TemporalConvolutions:
                 mean = MaskedGlobalAveragePooling1D
             # An output of the model keeps the name that losses know it by.
             known = self.name if recurrent.activation else f"{self.name}_mean"
-            self.mean = mean(name=known, **self.options)
+            self.mean = mean(data_format="channels_last", name=known, **self.options)
 
     def _make_block(self, number: int, window: Window, last: bool) -> list[Any]:
         convolution = MaskedConv1D if self.masked else layers.Conv1D
@@ -137,6 +144,7 @@ class TemporalConvolutions:
                 kernel_size,
                 dilation_rate=window.dilation_rate,
                 padding=padding,
+                data_format="channels_last",
                 use_bias=False,
                 name=f"{self.name}_conv_{number}",
                 **self.options,

@@ -10,6 +10,15 @@ from keras import ops
 from .shapes import ShapeError, name_axes
 
 
+class ChannelsLast:
+    """A layer with its channels last, whatever the session's image_data_format is."""
+
+    def __init__(
+        self, *args: Any, data_format: str = "channels_last", **kwargs: Any
+    ) -> None:
+        super().__init__(*args, data_format=data_format, **kwargs)  # type: ignore[call-arg]
+
+
 def read_series(
     layer: Any, inputs: Any, mask: Any, window: int, value: float = 0.0
 ) -> Any:

@@ -264,8 +264,14 @@ def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
     x = inputs
     for position, number in enumerate(filters, start=1):
         name = f"conv_{position}"
-        x = layers.Conv1D(number, kernel_size, activation="relu", name=name)(x)
-    return layers.MaxPooling1D(_POOL, name="pool")(x)
+        x = layers.Conv1D(
+            number,
+            kernel_size,
+            data_format="channels_last",
+            activation="relu",
+            name=name,
+        )(x)
+    return layers.MaxPooling1D(_POOL, data_format="channels_last", name="pool")(x)
 
 
 def _frame_by_frame(
@@ -284,13 +290,14 @@ def _frame_by_frame(
             kernel_size,
             strides=2,
             padding="same",
+            data_format="channels_last",
             activation="relu",
             name=f"conv_{position}",
         )
         for position, number in enumerate(filters, start=1)
     ]
     features = [
-        layers.Flatten(name="features"),
+        layers.Flatten("channels_last", name="features"),
         layers.LayerNormalization(name="normalisation"),
     ]
     return keras.Sequential(

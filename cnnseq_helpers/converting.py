@@ -103,12 +103,19 @@ def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
         # What is longer than the series would read nothing but padding.
         size = min(kernel_size, x.shape[1] or kernel_size)
         x = layers.Conv1D(
-            channels, size, padding="same", use_bias=False, name=f"conv_{number}"
+            channels,
+            size,
+            padding="same",
+            data_format="channels_last",
+            use_bias=False,
+            name=f"conv_{number}",
         )(x)
         normalise = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")
         x = layers.ReLU(name=f"relu_{number}")(normalise(x))
         pool = min(_POOL, max(1, (x.shape[1] or _POOL**2) // _POOL))
-        x = layers.MaxPooling1D(pool, padding="same", name=f"pool_{number}")(x)
+        x = layers.MaxPooling1D(
+            pool, padding="same", data_format="channels_last", name=f"pool_{number}"
+        )(x)
     return x
 
 
@@ -209,6 +216,14 @@ def _check_model(model: Any) -> None:
             f"to_cnn1d expected a model with recurrent layers, got {model.name!r} with "
             "none. It needs no conversion: train it as it is."
         )
+    for layer in model._flatten_layers():
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ShapeError(
+                "to_cnn1d expected layers with their channels on the last axis, but "
+                f"{layer.name!r} ({type(layer).__name__}) has them on axis 1, where "
+                "the new layers read time. Build the model with data_format="
+                '"channels_last" in that layer, and give it data with channels last.'
+            )
 
 
 def _replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -67,6 +68,12 @@ def distill(
         If the student is the teacher or shares its weights, or the teacher's outputs
         are not finite.
 
+    Warns
+    -----
+    UserWarning
+        If the student ends no nearer to the teacher than the mean of the teacher's
+        outputs is, the same answer for every sequence.
+
     Notes
     -----
     Logits are matched by their mean squared error, as in Ba and Caruana, "Do Deep Nets
@@ -82,7 +89,7 @@ def distill(
     >>> teacher = cnn_lstm((100, 6), 4)
     >>> student = to_cnn1d(teacher)
     >>> x = np.random.default_rng(0).normal(size=(8, 100, 6)).astype("float32")
-    >>> history = distill(student, teacher, x, epochs=30, verbose=0)
+    >>> history = distill(student, teacher, x, verbose=0)
     >>> history.history["loss"][-1] < history.history["loss"][0]
     True
     """
@@ -98,7 +105,7 @@ def distill(
     pack = partial(keras.tree.pack_sequence_as, trained.output)
     weights = _real_steps(x, outputs)
     trained.compile(keras.optimizers.Adam(learning_rate), pack(losses))
-    return trained.fit(
+    history = trained.fit(
         x,
         pack(outputs),
         batch_size=batch_size,
@@ -106,6 +113,11 @@ def distill(
         sample_weight=None if weights is None else pack(weights),
         verbose=verbose,
     )
+    ours = _run("student", student, x, batch_size, 0)
+    for number, loss in enumerate(losses):
+        weight = None if weights is None else weights[number]
+        _compare_with_mean(loss, outputs[number], ours[number], weight)
+    return history
 
 
 def _check_pair(student: Any, teacher: Any) -> None:
@@ -244,6 +256,26 @@ def _loss_for(head: Any) -> type[keras.losses.Loss]:
         head.activation, keras.losses.MeanSquaredError
     )
     return loss
+
+
+def _compare_with_mean(loss: Any, theirs: Any, ours: Any, weight: Any) -> None:
+    """Warn of a student that has learned no more than one answer for all sequences."""
+    weights = np.ones(theirs.shape[:-1]) if weight is None else weight
+    counts = np.maximum(weights.sum(axis=0), 1)[..., None]
+    mean = (theirs * weights[..., None]).sum(axis=0) / counts
+    # A cross-entropy is above 0 even between equal outputs.
+    least = float(loss(theirs, theirs, weight))
+    distance = float(loss(theirs, ours, weight)) - least
+    spread = float(loss(theirs, np.broadcast_to(mean, theirs.shape), weight)) - least
+    if spread > 1e-6 and distance >= spread:
+        warnings.warn(
+            f"distill: the student ends at a distance of {distance:.3g} from the "
+            f"teacher, and the mean of the teacher's outputs, one answer for all "
+            f"sequences, is at {spread:.3g}. Train longer or with another "
+            "learning_rate; whether the student sees its input at all is told by "
+            "assert_uses_input(student, x).",
+            stacklevel=3,
+        )
 
 
 def _real_steps(x: Any, outputs: list[Any]) -> list[Any] | None:

@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from ._windows import (
+    ChannelsLast,
     check_series,
     fill_padding,
     pad_windows,
@@ -20,7 +21,7 @@ from .shapes import ShapeError, _check_whole
 
 
 @keras.saving.register_keras_serializable(package="cnnseq_helpers")
-class MaskedConv1D(layers.Conv1D):  # type: ignore[misc]
+class MaskedConv1D(ChannelsLast, layers.Conv1D):  # type: ignore[misc]
     """A convolution along time in which padding counts as the end of the sequence.
 
     Padded steps are read as the zeros that "same" and "causal" put around a sequence,

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from ._windows import (
+    ChannelsLast,
     fill_padding,
     ones_if_real,
     pad_windows,
@@ -19,7 +20,7 @@ from .shapes import ShapeError
 _LOWEST = float("-inf")
 
 
-class _MaskedPooling:
+class _MaskedPooling(ChannelsLast):
     """What maximum and average pooling share."""
 
     pool_size: tuple[int]
@@ -135,7 +136,7 @@ class MaskedAveragePooling1D(_MaskedPooling, layers.AveragePooling1D):  # type: 
 
 
 @keras.saving.register_keras_serializable(package="cnnseq_helpers")
-class MaskedGlobalAveragePooling1D(layers.GlobalAveragePooling1D):  # type: ignore[misc]
+class MaskedGlobalAveragePooling1D(ChannelsLast, layers.GlobalAveragePooling1D):  # type: ignore[misc]
     """The mean of all real steps; zeros for a sequence that has none.
 
     `keras.layers.GlobalAveragePooling1D` uses a mask too, but gives NaN where no step
@@ -171,7 +172,7 @@ class MaskedGlobalAveragePooling1D(layers.GlobalAveragePooling1D):  # type: igno
 
 
 @keras.saving.register_keras_serializable(package="cnnseq_helpers")
-class MaskedGlobalMaxPooling1D(layers.GlobalMaxPooling1D):  # type: ignore[misc]
+class MaskedGlobalMaxPooling1D(ChannelsLast, layers.GlobalMaxPooling1D):  # type: ignore[misc]
     """The maximum of all real steps; zeros for a sequence that has none.
 
     Parameters

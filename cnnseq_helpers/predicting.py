@@ -97,7 +97,7 @@ def recurrent_predictor(
         [
             keras.Input(clip.shape[2:], name="frame"),
             *halve(halvings, filters),
-            layers.Flatten(name="flatten"),
+            layers.Flatten("channels_last", name="flatten"),
             layers.Dense(units, activation="relu", name="features"),
         ],
         name="encoder",
@@ -179,7 +179,13 @@ def conv_lstm_predictor(
         name="decoder",
     )
     kernel_size = _check_whole(doing, "kernel_size", kernel_size)
-    conv_lstm = partial(layers.ConvLSTM2D, units, kernel_size, padding="same")
+    conv_lstm = partial(
+        layers.ConvLSTM2D,
+        units,
+        kernel_size,
+        padding="same",
+        data_format="channels_last",
+    )
     return _assemble(doing, clip, num_frames, (encoder, conv_lstm, decoder))
 
 
