@@ -1,4 +1,4 @@
-"""Models and layers of this package do not depend on the session's image_data_format."""
+"""Models and layers are the same whatever the session's image_data_format is."""
 
 import keras
 import numpy as np
@@ -62,7 +62,7 @@ def channels_first():
 
 
 @pytest.fixture
-def both(request):
+def both():
     """Build the same model under either setting, with the same weights."""
 
     def build(builder):
@@ -73,8 +73,8 @@ def both(request):
             models.append(builder())
         return models
 
-    request.addfinalizer(lambda: keras.config.set_image_data_format("channels_last"))
-    return build
+    yield build
+    keras.config.set_image_data_format("channels_last")
 
 
 def example(model):
