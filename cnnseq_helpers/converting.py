@@ -151,8 +151,8 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
         If the model was not built, is of a class with a ``call`` of its own, or holds
         no recurrent layer; if a recurrent layer can't be replaced, because it hands on
         or keeps a state, convolves frames, feeds attention, stands inside another layer
-        or is not Keras's; if `receptive_field` is not positive or longer than what the
-        layer reads. The message names the layer.
+        or is not Keras's; if any layer has its channels first; if `receptive_field` is
+        not positive or longer than what the layer reads. The message names the layer.
 
     See Also
     --------
@@ -167,11 +167,12 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     sequence is replaced by max pooling (by 4 from 16 steps on, by more where otherwise
     over 28 steps would be left, by less where 4 does not divide `receptive_field`; not
     at all at unknown length), convolutions and the mean over time. A field of up to
-    8 steps takes one kernel. Of a longer one the first kernel reads 5 steps, and later
-    ones at most as many, dilated, but no further than the field in front of them, so
-    that no step is skipped. Each is followed by batch normalisation and ReLU. Causal
-    dilated convolutions in the place of recurrent layers are those of Bai, Kolter and
-    Koltun, arXiv:1803.01271.
+    8 steps takes one kernel. Of a longer one the first kernel reads up to 8 steps, and
+    later ones 3 or 5, dilated, but no further than the field in front of them, so that
+    no step is skipped. Every kernel has an element on the step itself, so that a series
+    that is far shorter than the field is read as well. Each is followed by batch
+    normalisation and ReLU. Causal dilated convolutions in the place of recurrent layers
+    are those of Bai, Kolter and Koltun, arXiv:1803.01271.
 
     Where nothing follows the recurrent layer, so that its output is the model's, its
     activation takes the place of the last ReLU, and its name stays. Where it is given a
