@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -11,7 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._endings import ClipError as ClipError
+from ._endings import Shown, check_ending
+
 Pixels = NDArray[np.uint8]
+Opened = tuple[Any, Any, Any]  # a container, its stream of video, and the file
 
 # FFmpeg's names for files that hold their own frames. Playlists, which name other files
 # and addresses, are not among them.
@@ -21,10 +26,6 @@ _FORMATS = (
 _MODES = {1: "gray", 3: "rgb24"}
 _MOST_BYTES = 2**32
 _MOST_PIXELS = 2**26
-
-
-class ClipError(ValueError):
-    """A video file or a folder of them that can't be used: which one, and why."""
 
 
 def _import_av() -> Any:
@@ -47,24 +48,50 @@ def sample_frames(
     """Return the wanted frames of a file as (time, height, width, channels)."""
     total = None
     if frames is not None:
-        with _opened(path) as (container, stream):
+        with _opened(path) as (container, stream, _):
             total = sum(packet.size > 0 for packet in container.demux(stream))
     while True:
-        with _opened(path) as (container, stream):
+        with _opened(path) as opened:
             wanted = _spread(frames, total)
-            pictures, seen = _decode(container, stream, wanted, size, channels)
-            if seen < (frames or 1):
-                raise ClipError(
-                    f"expected at least {frames or 1} frames, got {seen}. "
-                    "Ask for fewer frames, or leave the file out."
-                )
+            pictures, seen = _decode(opened, wanted, size, channels)
+            _check_number(seen, frames or 1)
         if total in (None, seen):
             return np.stack(pictures)
         total = seen  # Some files hold a frame in two packets, or two in one.
 
 
+def sample_times(
+    path: Path, rate: Fraction, size: tuple[int, int] | None, channels: int
+) -> Pixels:
+    """Return the frames on show at even times: (time, height, width, channels)."""
+    reformatter = _import_av().video.reformatter.VideoReformatter()
+    pictures: list[Pixels] = []
+    copies: list[int] = []
+    taken = 0
+    with _opened(path) as opened:
+        tick = opened[1].time_base
+        for frame, end in _with_ends(opened):
+            # Times were rounded to ticks: half a tick may decide nothing.
+            due = math.ceil((end - Fraction(1, 2)) * tick * rate)
+            if due > taken:
+                pictures.append(_picture(frame, size, channels, reformatter))
+                copies.append(due - taken)
+                taken = due
+                _check_fit(pictures, taken)
+        _check_number(len(pictures), 1)
+    return np.repeat(np.stack(pictures), copies, axis=0)
+
+
+def _check_number(seen: int, needed: int) -> None:
+    if seen < needed:
+        raise ClipError(
+            f"expected at least {needed} frames, got {seen}. "
+            "Ask for fewer frames, or leave the file out."
+        )
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def _opened(path: Path) -> Iterator[Opened]:
     """Open a video file; whatever goes wrong while it is read names the file."""
     av = _import_av()
     if not path.exists():
@@ -89,9 +116,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream = container.streams.best("video")
             stream.thread_type = "NONE"
             stream.codec_context.options = {"max_pixels": str(_MOST_PIXELS)}
-            yield container, stream
-            if container.format.name == "gif":
-                _check_gif_end(file)
+            yield container, stream, file
     except ClipError as error:
         raise ClipError(f"read_clip, reading {str(path)!r}, {error}") from None
     except Exception as error:
@@ -104,15 +129,6 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         ) from error
 
 
-def _check_gif_end(file: Any) -> None:
-    file.seek(-min(file.seek(0, 2), 64), 2)
-    if not file.read().rstrip(b"\0\r\n").endswith(b";"):
-        raise ClipError(
-            "expected the end mark of a gif, got none. It was cut off: copy it again, "
-            "or leave it out."
-        )
-
-
 def _spread(frames: int | None, total: int | None) -> set[int] | None:
     """Return the numbers of the wanted frames; None for all of them."""
     if frames is None or total is None:
@@ -123,8 +139,7 @@ def _spread(frames: int | None, total: int | None) -> set[int] | None:
 
 
 def _decode(
-    container: Any,
-    stream: Any,
+    opened: Opened,
     wanted: set[int] | None,
     size: tuple[int, int] | None,
     channels: int,
@@ -132,32 +147,43 @@ def _decode(
     """Return the wanted frames, and how many there are in all."""
     reformatter = _import_av().video.reformatter.VideoReformatter()
     pictures: list[Pixels] = []
-    seen, shown = 0, 0
-    for frame in container.decode(stream):
-        if frame.is_corrupt:
-            raise ClipError(f"expected whole frames, but frame {seen} is damaged.")
-        if wanted is None or seen in wanted:
+    shown = Shown([], [])
+    for number, frame in enumerate(_frames(opened, shown)):
+        if wanted is None or number in wanted:
             pictures.append(_picture(frame, size, channels, reformatter))
-            _check_fit(pictures)
-        seen += 1
-        shown += frame.duration or 0
-    _check_length(container, stream, seen, float(shown * stream.time_base))
-    return pictures, seen
+            _check_fit(pictures, len(pictures))
+    return pictures, len(shown.starts)
 
 
-def _check_length(container: Any, stream: Any, seen: int, seconds: float) -> None:
-    """Complain of a file that was cut off, where its format lets it be seen."""
-    kind, expected = container.format.name, 0.0
-    if kind.startswith("mov") and stream.duration:
-        expected = float(stream.duration * stream.time_base)
-    elif kind.startswith("matroska") and len(container.streams) == 1:
-        expected = (container.duration or 0) / 1e6
-    # Half a frame may be lost to rounding.
-    if seen and seconds and (expected - seconds) * seen > 0.6 * seconds:
-        raise ClipError(
-            f"expected {expected:.2f} s, as the file says, got {seconds:.2f} s. It was "
-            "cut off: copy it again, or leave it out."
-        )
+def _frames(opened: Opened, shown: Shown) -> Iterator[Any]:
+    """Yield all frames, note in `shown` when that is, and see to it that none lacks."""
+    container, stream, file = opened
+    for number, frame in enumerate(container.decode(stream)):
+        if frame.is_corrupt:
+            raise ClipError(f"expected whole frames, but frame {number} is damaged.")
+        shown.starts.append(frame.pts)
+        shown.durations.append(frame.duration or 0)
+        yield frame
+    check_ending(container, stream, file, shown)
+
+
+def _with_ends(opened: Opened) -> Iterator[tuple[Any, Fraction]]:
+    """Yield each frame with when the next is due, in ticks from the first frame on."""
+    shown = Shown([], [])
+    last = None
+    for frame in _frames(opened, shown):
+        if frame.pts is None:
+            raise ClipError(
+                f"expected a time with each frame, got none with frame "
+                f"{len(shown.starts) - 1}. Choose frames=... instead of "
+                "frames_per_second, or convert it to mp4."
+            )
+        if last is not None:
+            yield last, Fraction(frame.pts - shown.starts[0])
+        last = frame
+    if last is not None:
+        end = last.pts + max(Fraction(last.duration or shown.usual), Fraction(1))
+        yield last, end - shown.starts[0]
 
 
 def _picture(
@@ -175,17 +201,17 @@ def _picture(
     return np.rot90(picture, quarter_turns)
 
 
-def _check_fit(pictures: list[Pixels]) -> None:
+def _check_fit(pictures: list[Pixels], number: int) -> None:
     first, last = pictures[0], pictures[-1]
     if first.shape != last.shape:
         raise ClipError(
             f"expected frames of one size, got {first.shape[:2]} and then "
             f"{last.shape[:2]}. Give a size=(height, width)."
         )
-    if len(pictures) * first.nbytes * 4 > _MOST_BYTES:  # as float32
+    if number * first.nbytes * 4 > _MOST_BYTES:  # as float32
         raise ClipError(
-            f"expected less than 4 GiB, got over {len(pictures)} frames of "
-            f"{first.shape[:2]}. Give a size or fewer frames."
+            f"expected less than 4 GiB, got over {number} frames of "
+            f"{first.shape[:2]}. Give a size, or ask for fewer frames."
         )
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._sequences import read_rows
 from .boundaries import bucket_boundaries, check_boundaries
 from .padding import as_arrays, pad_arrays
 from .shapes import ShapeError, _check_whole
@@ -94,8 +95,8 @@ def bucket_batches(
         As for `pad_batch`.
     labels : ndarray (sample, ...), or list of ndarray, each (time,), optional
         An array for a label, or a vector, a sequence; a list of arrays for a label a
-        step, or (time, outputs) for a vector a step. Without labels, batches to predict
-        from.
+        step, or (time, outputs) for a vector a step, or a `tf.RaggedTensor` of them.
+        Without labels, batches to predict from.
     batch_size : int
         Sequences in a batch, at most: what a bucket holds is dealt evenly, so that no
         batch is left with a few.
@@ -178,10 +179,13 @@ def _check_labels(
     """Return labels of sequences as an array, or labels of steps by sequence."""
     if labels is None:
         return None, {}
+    if hasattr(labels, "ragged_rank"):
+        labels = read_rows(labels)
     if isinstance(labels, (str, bytes, Set, Mapping)) or not _has_length(labels):
         raise TypeError(
             "bucket_batches expected labels in an array, one a sequence, or in a list "
-            f"of arrays, one a step, got a {type(labels).__name__}. Put them in order."
+            f"of arrays, one a step, got a {type(labels).__name__}. Put them in order, "
+            "such as list(labels), or list(labels.values()) of a dict."
         )
     held = labels if hasattr(labels, "shape") else list(labels)
     if len(held) != len(steps):

@@ -55,7 +55,7 @@ class MaskedConv1D(ChannelsLast, layers.Conv1D):  # type: ignore[misc]
     That convolutions should read masks has been asked of Keras since 2015: issue 411 of
     keras-team/keras.
 
-    A saved model loads where the layers are known: import one of them before.
+    A saved model loads after ``import cnnseq_helpers``, before or after Keras.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def masked_cnn1d(
     -----
     The fully convolutional network of Wang, Yan and Oates, arXiv:1611.06455, in which
     every layer that looks beyond one step is given the mask, with the maximum beside
-    the mean. To load a saved model, import this function or a masked layer before.
+    the mean. A saved model loads after ``import cnnseq_helpers``.
 
     Examples
     --------

@@ -8,6 +8,13 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from ._sequences import (
+    UNZIP,
+    cure_for_kind,
+    cure_for_one,
+    cure_for_pairs,
+    read_rows,
+)
 from .shapes import ShapeError, _check_whole
 
 
@@ -25,7 +32,8 @@ def pad_batch(
     ----------
     sequences : iterable of array_like, each (time, ...)
         Series (time, channels), clips (time, height, width, channels) or whatever has
-        time first and is alike behind it.
+        time first and is alike behind it. Or a `tf.RaggedTensor` (batch, None, ...), of
+        which each row is a sequence.
     length : int, optional
         Steps to pad to; those of the longest sequence if not given.
     multiple_of : int, optional
@@ -70,13 +78,8 @@ def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]
 
     Errors call them by `what` and number, so that labels a step can be told apart.
     """
-    single = not isinstance(sequences, Iterable) or getattr(sequences, "shape", 1) == ()
-    if single or isinstance(sequences, (str, Mapping)):
-        raise ShapeError(
-            f"pad_batch expected a list of arrays (time, ...), got a "
-            f"{type(sequences).__name__}. For a single one: [sequence]."
-        )
-    arrays = dict(enumerate(sequences))
+    given = read_rows(sequences)
+    arrays = dict(enumerate(given))
     if not arrays:
         raise ShapeError("pad_batch expected at least one sequence, got none.")
     # A call for each of thousands of arrays would take as long as padding them.
@@ -85,10 +88,12 @@ def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]
         for each in arrays.values()
     }
     if plain != {True}:
-        arrays = {i: _as_array(what, i, each) for i, each in arrays.items()}
+        pairs = cure_for_pairs(given)
+        arrays = {i: _as_array(what, i, each, pairs) for i, each in arrays.items()}
     alike = len({array.shape[1:] for array in arrays.values()}) == 1
     if not alike or not all(map(len, arrays.values())):
-        _refuse_shape(what, arrays)
+        tuples = all(isinstance(each, tuple) and len(each) == 2 for each in given)
+        _refuse_shape(what, arrays, f" {UNZIP}" if tuples else "")
     return arrays
 
 
@@ -134,8 +139,13 @@ def _check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return checked
 
 
-def _as_array(what: str, number: int, sequence: Any) -> NDArray[Any]:
+def _as_array(what: str, number: int, sequence: Any, pairs: str) -> NDArray[Any]:
     """Return a sequence as an array of numbers with a time axis."""
+    if pairs:
+        raise ShapeError(
+            f"pad_batch expected {what} {number} to be an array (time, ...), got a "
+            f"{type(sequence).__name__} of two things unlike each other. {pairs}"
+        )
     try:
         array = np.asarray(sequence)
     except (ValueError, TypeError) as error:
@@ -146,12 +156,12 @@ def _as_array(what: str, number: int, sequence: Any) -> NDArray[Any]:
     if array.ndim == 0:
         raise ShapeError(
             f"pad_batch expected {what} {number} to be an array (time, ...), got a "
-            f"{type(sequence).__name__}. Give a list of arrays: [np.asarray(...), ...]."
+            f"{type(sequence).__name__}. {cure_for_one(sequence)}"
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"pad_batch expected real numbers in {what} {number}, got {array.dtype}. "
-            "Convert it in a way that keeps what it means."
+            f"{cure_for_kind(array.dtype.kind)}"
         )
     steps = sequence if isinstance(sequence, (list, tuple)) else ()
     if np.ma.is_masked(sequence) or any(map(np.ma.is_masked, steps)):
@@ -162,7 +172,7 @@ def _as_array(what: str, number: int, sequence: Any) -> NDArray[Any]:
     return array
 
 
-def _refuse_shape(what: str, arrays: Mapping[int, NDArray[Any]]) -> NoReturn:
+def _refuse_shape(what: str, arrays: Mapping[int, NDArray[Any]], hint: str) -> NoReturn:
     """Name the sequence that can't stand beside the first."""
     (first, *_) = arrays
     behind = arrays[first].shape[1:]
@@ -177,7 +187,7 @@ def _refuse_shape(what: str, arrays: Mapping[int, NDArray[Any]]) -> NoReturn:
             raise ShapeError(
                 f"pad_batch expected {what} {number} to be ({expected}) like {what} "
                 f"{first}, got {array.shape}. Time comes first; bring all to the same "
-                "channels, and frames to the same size."
+                f"channels, and frames to the same size.{hint}"
             )
     raise AssertionError("some sequence is unlike the first")
 

@@ -24,8 +24,9 @@ def bucket_dataset(
     ----------
     dataset : tf.data.Dataset
         Elements (sequence, label), tensors. The size of a sequence's first axis, time,
-        is open, all others are fixed. A label whose first axis is open is one label a
-        step. Shuffle the dataset before.
+        is open, all others are fixed; the rows of a ragged tensor are such elements, by
+        ``from_tensor_slices((ragged, labels))``. A label whose first axis is open is
+        one label a step. Shuffle the dataset before.
     batch_size : int
         Sequences in a batch; the last batch of each bucket may hold fewer.
     boundaries : sequence of int
@@ -67,7 +68,14 @@ def bucket_dataset(
 
     batch_size = _check_whole("bucket_dataset", "batch_size", batch_size)
     ends = check_boundaries("bucket_dataset", boundaries).tolist()
-    per_step = _check_spec(getattr(dataset, "element_spec", type(dataset)))
+    if not isinstance(dataset, tf.data.Dataset):
+        raise ShapeError(
+            "bucket_dataset expected a tf.data.Dataset of elements (sequence, label), "
+            f"got a {type(dataset).__name__}. What is in memory is for bucket_batches; "
+            "pairs that are read one by one: tf.data.Dataset.from_generator(lambda: "
+            "pairs, output_signature=(tf.TensorSpec((None, 12)), tf.TensorSpec(())))."
+        )
+    per_step = _check_spec(dataset.element_spec)
 
     def check(x: Any, y: Any) -> Any:
         time = tf.shape(x)[0]
@@ -122,6 +130,6 @@ def _check_spec(spec: Any) -> bool:
             "bucket_dataset expected elements (sequence, label), tensors of which the "
             f"first axis, time, and no other has an open size, got {spec}. Map to that "
             "form, or say so in the signature: tf.TensorSpec((None, 12)), and leave "
-            "batching to this call."
+            "batching to this call: dataset.unbatch()."
         )
     return ranks[1] > 0 and shapes[1][0] is None

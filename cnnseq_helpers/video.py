@@ -6,7 +6,9 @@ without a program to install.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from numbers import Rational, Real
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._av import ClipError as ClipError
-from ._av import sample_frames, write_frames
+from ._av import sample_frames, sample_times, write_frames
 from .shapes import ShapeError, _check_whole
 
 _LONGEST_SIDE = 2**14
@@ -25,6 +27,7 @@ def read_clip(
     path: str | Path,
     *,
     frames: int | None = None,
+    frames_per_second: float | None = None,
     size: tuple[int, int] | None = None,
     channels: int = 3,
     dtype: str = "float32",
@@ -38,6 +41,12 @@ def read_clip(
     frames : int, optional
         How many frames to take, evenly spaced from the first to the last; all of them
         if not given. However many there are, they cover the whole file.
+    frames_per_second : float, optional
+        Take, instead, the frame on show at 0, 1, 2 ... times ``1 / frames_per_second``
+        seconds after the first, until the last one ends. However fast a file was
+        recorded, evenly or not, the steps of the clip are of one length; frames that
+        are shown for longer are repeated. (How long the last one is shown, mkv and webm
+        do not say: as long as most.)
     size : (height, width), optional
         Pixels to resize each frame to, without regard to its proportions, up to 16,384.
     channels : {3, 1}
@@ -56,10 +65,12 @@ def read_clip(
         If there is no such file.
     ClipError
         If it is no video, is damaged so that it can't be decoded, was cut off (where
-        mp4, mkv, webm and gif let it be seen), has fewer frames than asked for, has
-        frames of different sizes and no `size` is given, or would fill over 4 GiB.
+        mp4, mkv, webm and gif let it be seen), has fewer frames than asked for or no
+        times for them, has frames of different sizes and no `size` is given, or would
+        fill over 4 GiB.
     ShapeError, ValueError
-        If an argument is not one of those above.
+        If an argument is not one of those above, or both `frames` and
+        `frames_per_second` are given.
     ImportError
         If PyAV is not installed.
 
@@ -71,16 +82,28 @@ def read_clip(
     ...     write_clip(f"{folder}/black.mp4", clip)
     ...     read_clip(f"{folder}/black.mp4", frames=5, channels=1).shape
     (5, 32, 48, 1)
+
+    Ten frames at 10 a second are one second, in which 4 a second make 4:
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_clip(f"{folder}/black.mp4", clip, frames_per_second=10)
+    ...     read_clip(f"{folder}/black.mp4", frames_per_second=4).shape
+    (4, 32, 48, 3)
     """
     if frames is not None:
         _check_whole("read_clip", "frames", frames)
+    rate = _check_rate(frames, frames_per_second)
     _check_pictures("read_clip", size, channels)
     if dtype not in ("float32", "uint8", np.float32, np.uint8):
         raise ValueError(
             f"read_clip expected dtype 'float32' or 'uint8', got {dtype!r}. Convert "
             "the clip afterwards: clip.astype(...)."
         )
-    clip = sample_frames(Path(path), frames, size, channels)
+    clip = (
+        sample_frames(Path(path), frames, size, channels)
+        if rate is None
+        else sample_times(Path(path), rate, size, channels)
+    )
     if np.dtype(dtype) == np.uint8:
         return clip
     return np.divide(clip, np.float32(255), dtype=np.float32)
@@ -146,6 +169,27 @@ def write_clip(
         )
     rate = Fraction(float(frames_per_second)).limit_denominator(1001)
     write_frames(path, pixels, rate)
+
+
+def _check_rate(frames: int | None, frames_per_second: Any) -> Fraction | None:
+    if frames_per_second is None:
+        return None
+    if frames is not None:
+        raise ValueError(
+            f"read_clip expected frames or frames_per_second, got frames={frames!r} "
+            f"and frames_per_second={frames_per_second!r}. Choose one: so many frames "
+            "of each file, or steps of one length."
+        )
+    number = isinstance(frames_per_second, Real) and frames_per_second is not True
+    if not number or not 0 < frames_per_second < math.inf:
+        raise ValueError(
+            "read_clip expected frames_per_second to be a positive, finite number, got "
+            f"{frames_per_second!r}. Change it: 2 takes a frame every half second."
+        )
+    if isinstance(frames_per_second, Rational):
+        above, below = frames_per_second.numerator, frames_per_second.denominator
+        return Fraction(int(above), int(below))
+    return Fraction(float(frames_per_second))
 
 
 def _check_pictures(doing: str, size: tuple[int, int] | None, channels: int) -> None:

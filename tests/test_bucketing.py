@@ -396,3 +396,62 @@ def test_dataset_of_another_form_is_refused():
     dataset = as_dataset(series([3]), [0], tf.TensorSpec((), tf.int64))
     with pytest.raises(ShapeError, match="rising order"):
         bucket_dataset(dataset, batch_size=2, boundaries=[8, 4])
+
+
+# --- What sequences and labels may come as --------------------------------------------
+
+
+def test_ragged_sequences_and_labels_are_the_lists_of_their_rows():
+    lengths = [4, 9, 5, 9]
+    rows, steps = series(lengths), [np.arange(n) for n in lengths]
+    ragged = tf.RaggedTensor.from_row_lengths(np.concatenate(rows), lengths)
+    labels = tf.RaggedTensor.from_row_lengths(np.concatenate(steps), lengths)
+    for some, expected in ((labels, steps), (np.arange(4), np.arange(4))):
+        ours = bucket_batches(ragged, some, batch_size=2)
+        theirs = bucket_batches(rows, expected, batch_size=2)
+        for ((x, mask), *rest), ((x_2, mask_2), *rest_2) in zip(
+            ours, theirs, strict=True
+        ):
+            for one, other in zip(
+                (x, mask, *rest), (x_2, mask_2, *rest_2), strict=True
+            ):
+                np.testing.assert_array_equal(one, other)
+    slices = tf.data.Dataset.from_tensor_slices((ragged, labels))
+    batches = bucket_dataset(slices, batch_size=2, boundaries=[5, 9])
+    assert sum(int(mask.numpy().sum()) for (_, mask), *_ in batches) == sum(lengths)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_pairs_are_taken_apart_as_the_error_says(per_step):
+    rows = series([4, 9, 5])
+    pairs = [(row, row[:, 0] if per_step else 7) for row in rows]
+    with pytest.raises(ShapeError, match=r"sequences, labels = zip\(\*pairs\)"):
+        bucket_batches(pairs, batch_size=2)
+    sequences, labels = zip(*pairs, strict=True)
+    batches = bucket_batches(sequences, labels, batch_size=2)
+    assert sum(len(y) for _, y, *_ in batches) == 3
+
+
+def test_labels_that_are_no_list_are_made_one_as_the_error_says():
+    named, rows = {"a": 0, "b": 1}, series([4, 9])
+    with pytest.raises(TypeError, match=r"list\(labels.values\(\)\) of a dict"):
+        bucket_batches(rows, named, batch_size=2)
+    bucket_batches(rows, list(named.values()), batch_size=2)
+    with pytest.raises(TypeError, match=r"got a generator.*list\(labels\)"):
+        bucket_batches(rows, (label for label in (0, 1)), batch_size=2)
+    bucket_batches(rows, list(label for label in (0, 1)), batch_size=2)  # noqa: C400
+
+
+def test_what_is_no_dataset_is_made_one_as_the_error_says():
+    pairs = list(zip(series([4, 9]), [0.0, 1.0], strict=True))
+    with pytest.raises(ShapeError, match="got a list.*from_generator.lambda: pairs"):
+        bucket_dataset(pairs, batch_size=2, boundaries=[9])
+    signature = (tf.TensorSpec((None, 3)), tf.TensorSpec(()))
+    dataset = tf.data.Dataset.from_generator(lambda: pairs, output_signature=signature)
+    ((_, y),) = bucket_dataset(dataset, batch_size=2, boundaries=[9])
+    assert y.numpy().tolist() == [0, 1]
+    batched = dataset.ragged_batch(2)
+    with pytest.raises(ShapeError, match=r"dataset.unbatch\(\)"):
+        bucket_dataset(batched, batch_size=2, boundaries=[9])
+    ((_, y),) = bucket_dataset(batched.unbatch(), batch_size=2, boundaries=[9])
+    assert y.numpy().tolist() == [0, 1]

@@ -1,12 +1,15 @@
 """pad_batch keeps every number, or says which one it can't."""
 
+import itertools
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -180,3 +183,302 @@ def test_pad_batch_is_not_slower_than_pad_sequences():
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         ratios = process.submit(compare_with_pad_sequences).result()
     assert np.median(ratios) < 1.0
+
+
+# --- What a batch may come as ---------------------------------------------------------
+
+LONG, SHORT = np.arange(6.0).reshape(3, 2), np.arange(4.0).reshape(2, 2)
+
+
+@pytest.mark.parametrize("behind", [(), (1,), (3,), (4, 5, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+def test_a_ragged_tensor_is_the_list_of_its_rows(behind, dtype):
+    lengths = random.integers(1, 9, size=5)
+    rows = [(random.random((n, *behind)) * 2).astype(dtype) for n in lengths]
+    ragged = tf.RaggedTensor.from_row_lengths(np.concatenate(rows), lengths)
+    for each in (ragged, ragged[:], tf.concat([ragged[:2], ragged[2:]], axis=0)):
+        for found, expected in zip(
+            pad_batch(each, dtype=dtype), pad_batch(rows, dtype=dtype), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+    even = tf.RaggedTensor.from_tensor(np.ones((2, 3, *behind)))
+    assert pad_batch(even)[0].shape == (2, 3, *behind)
+
+
+def test_a_ragged_tensor_is_checked_as_a_list_is():
+    with pytest.raises(ShapeError, match="at least one sequence"):
+        pad_batch(tf.RaggedTensor.from_row_lengths(np.ones((0, 2)), []))
+    with pytest.raises(ShapeError, match="one step in sequence 1"):
+        pad_batch(tf.ragged.constant([[1.0], []]))
+    with pytest.raises(ValueError, match="nan in sequence 1 at step 0"):
+        pad_batch(tf.ragged.constant([[1.0, 2.0], [np.nan]]))
+    with pytest.raises(TypeError, match="real numbers in sequence 0"):
+        pad_batch(tf.ragged.constant([["a"], ["b", "c"]]))
+    inner = tf.ragged.constant([[[1.0], [2.0, 3.0]], [[4.0]]])
+    with pytest.raises(ShapeError, match=r"got \(2, None, None\).*ragged.to_list\(\)"):
+        pad_batch(inner)
+    with pytest.raises(ShapeError, match="sequence 0 .* as many channels at every"):
+        pad_batch(inner.to_list())
+
+
+TABLE = pd.DataFrame({"id": [1, 1, 2, 2, 2], "x": [1.0, 2, 3, 4, 5], "y": 7.0})
+NAMED = {"a": LONG, "b": SHORT}
+
+
+def grouped():
+    return itertools.groupby([(1, 0.5), (1, 0.7), (2, 1)], key=lambda pair: pair[0])
+
+
+# What is given, the advice, what follows it word by word, and the lengths in the end.
+ADVICE = {
+    "dict": (lambda: NAMED, "list(dictionary.values())", "dictionary = given", [3, 2]),
+    "keys": (NAMED.keys, "list(dictionary.values())", "dictionary = NAMED", [3, 2]),
+    "items": (NAMED.items, "list(dictionary.values())", "dictionary = NAMED", [3, 2]),
+    "list of items": (
+        lambda: list(NAMED.items()),
+        "[sequence for _, sequence in pairs]",
+        "pairs = given",
+        [3, 2],
+    ),
+    "enumerate": (
+        lambda: enumerate([LONG, SHORT]),
+        "[sequence for _, sequence in pairs]",
+        "pairs = enumerate([LONG, SHORT])",
+        [3, 2],
+    ),
+    "groups": (
+        lambda: itertools.groupby([1, 1, 2]),
+        "[list(group) for _, group in groupby(...)]",
+        "groups = itertools.groupby([1, 1, 2])",
+        [2, 1],
+    ),
+    "groups of pairs of numbers": (
+        grouped,
+        "[list(group) for _, group in groupby(...)]",
+        "groups = grouped()",
+        [2, 1],
+    ),
+    "listed groups": (
+        lambda: list(itertools.groupby([1, 1, 2])),
+        "[list(group) for _, group in groupby(...)]",
+        "groups = itertools.groupby([1, 1, 2])",
+        [2, 1],
+    ),
+    "groups of a table": (
+        lambda: TABLE.groupby("id")[["x", "y"]],
+        "[sequence for _, sequence in pairs]",
+        "pairs = given",
+        [2, 3],
+    ),
+    "groups of a column": (
+        lambda: TABLE.groupby("id")["x"],
+        "[sequence for _, sequence in pairs]",
+        "pairs = given",
+        [2, 3],
+    ),
+    "a table": (lambda: TABLE, "[table.to_numpy()]", "table = given", [5]),
+    "a table, by groups": (
+        lambda: TABLE,
+        '[rows.to_numpy() for _, rows in table.groupby("id")]',
+        "table = given",
+        [2, 3],
+    ),
+    "a table whose columns are pairs of numbers": (
+        lambda: pd.DataFrame(
+            np.ones((4, 2)), columns=pd.MultiIndex.from_tuples([(0, 1), (0, 2)])
+        ),
+        "[table.to_numpy()]",
+        "table = given",
+        [4],
+    ),
+    "one column": (lambda: TABLE["x"], "[sequence]", "sequence = given", [5]),
+    "one series": (lambda: np.ones(4), "[sequence]", "sequence = given", [4]),
+    "a list of numbers": (lambda: [1.0, 2], "[sequence]", "sequence = given", [2]),
+    "pairs": (
+        lambda: [(LONG, 0), (SHORT, 1)],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 2],
+    ),
+    "pairs with text": (
+        lambda: [(LONG, "left"), (SHORT, "right")],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 2],
+    ),
+    "pairs in lists": (
+        lambda: [[LONG, 0], [SHORT, 1]],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 2],
+    ),
+    "pairs of tensors": (
+        lambda: [(tf.ones((3, 2)), tf.constant(0)), (tf.ones((1, 2)), tf.constant(1))],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 1],
+    ),
+    "pairs with a label a step": (
+        lambda: [(LONG, np.zeros(3)), (SHORT, np.zeros(2))],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 2],
+    ),
+    "pairs of two series": (
+        lambda: [(np.ones(3), np.zeros(3)), (np.ones(2), np.zeros(2))],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 2],
+    ),
+    "pairs, one of which could be two steps": (
+        lambda: [(LONG, LONG), (SHORT, 1)],
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 2],
+    ),
+    "zip": (
+        lambda: zip([LONG, SHORT], [0, 1], strict=True),
+        "sequences, labels = zip(*pairs)",
+        "pairs = zip([LONG, SHORT], [0, 1])",
+        [3, 2],
+    ),
+    "a dataset of pairs": (
+        lambda: tf.data.Dataset.from_tensor_slices((np.ones((2, 3, 2)), [0, 1])),
+        "sequences, labels = zip(*pairs)",
+        "pairs = given",
+        [3, 3],
+    ),
+    "generators": (
+        lambda: [(step for step in LONG), (step for step in SHORT)],
+        "[list(steps) for steps in sequences]",
+        "sequences = given",
+        [3, 2],
+    ),
+    "zips of channels": (
+        lambda: [zip([1.0, 2.0], [3.0, 4.0], strict=True)],
+        "[list(steps) for steps in sequences]",
+        "sequences = given",
+        [2],
+    ),
+    "lists of ragged tensors": (
+        lambda: [tf.ragged.constant([[1.0, 2], [3]]), tf.ragged.constant([[4.0]])],
+        "[row for ragged in batches for row in ragged]",
+        "batches = given",
+        [2, 1, 1],
+    ),
+    "ragged behind time, but alike": (
+        lambda: tf.ragged.constant([[[1.0, 2], [3, 4]], [[5, 6]]]),
+        "ragged.to_list()",
+        "ragged = given",
+        [2, 1],
+    ),
+    "channels by name": (
+        lambda: [{"x": [1.0, 2], "y": [3.0, 4]}],
+        "np.stack(list(sequence.values()), axis=-1)",
+        "sequence = given[0]",
+        [2],
+    ),
+    "a text": (
+        lambda: "abc",
+        "[[ord(letter) for letter in text]]",
+        "text = given",
+        [3],
+    ),
+    "bytes": (lambda: b"abc", "[list(text)]", "text = given", [3]),
+    "texts": (
+        lambda: ["ab", "c"],
+        "[[ord(letter) for letter in text] for text in texts]",
+        "texts = given",
+        [2, 1],
+    ),
+    "numbers as objects": (
+        lambda: [np.array([1, 2.5], object)],
+        "np.asarray(sequence).astype(float)",
+        "sequence = given[0]",
+        [2],
+    ),
+    "one object array of all": (
+        lambda: np.array([LONG, LONG], object),
+        "np.asarray(sequence).astype(float)",
+        "sequence = given[0]",
+        [3],
+    ),
+    "numbers as text": (
+        lambda: [["1", "2.5"]],
+        "np.asarray(sequence).astype(float)",
+        "sequence = given[0]",
+        [2],
+    ),
+    "times": (
+        lambda: [pd.date_range("2020-01-01", periods=3).to_numpy()],
+        "(times - times[0]) / np.timedelta64(1, 's')",
+        "times = given[0]",
+        [3],
+    ),
+    "complex numbers": (
+        lambda: [np.array([1j, 2])],
+        "np.abs(sequence)",
+        "sequence = given[0]",
+        [2],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_advice_works_when_it_is_followed(name):
+    make, advice, before, lengths = ADVICE[name]
+    given = make()
+    with pytest.raises((ShapeError, TypeError)) as caught:
+        pad_batch(given)
+    assert advice.replace('"id"', "...") in str(caught.value)
+    names = globals() | {"given": given}
+    exec(before, names)
+    followed = advice.replace("groupby(...)", "groups")
+    exec(followed if " = " in followed else f"sequences = {followed}", names)
+    assert "labels" not in followed or len(names["labels"]) == len(lengths)
+    one = isinstance(names["sequences"], np.ndarray)
+    _, mask = pad_batch([names["sequences"]] if one else names["sequences"])
+    assert mask.sum(axis=1).tolist() == lengths
+
+
+def test_what_may_be_sequences_of_two_steps_is_taken_as_that():
+    for pairs in (
+        [(1, 2), (3, 4)],
+        [([1.0, 2.0], [3.0, 4.0]), ([5.0, 6.0], [7.0, 8.0])],
+        [(LONG, LONG), (LONG, LONG)],
+        [[LONG[0], LONG[1]]],
+    ):
+        x, mask = pad_batch(pairs)
+        np.testing.assert_array_equal(x, np.asarray(pairs))
+        assert mask.shape == (len(pairs), 2)
+        assert mask.all()
+
+
+def test_whatever_gives_arrays_in_order_is_taken():
+    expected, _ = pad_batch([LONG, SHORT])
+    objects = np.empty(2, object)
+    objects[:] = [LONG, SHORT]
+    for sequences in (
+        NAMED.values(),
+        (each for each in (LONG, SHORT)),
+        map(np.asarray, (LONG.tolist(), SHORT.tolist())),
+        pd.Series([LONG, SHORT]),
+        [pd.DataFrame(LONG), pd.DataFrame(SHORT)],
+        objects,
+    ):
+        np.testing.assert_array_equal(pad_batch(sequences)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "message"),
+    [
+        ({(1, 2), (3, 4)}, "A set has no order"),
+        ([{1, 2}], "A set has no order"),
+        ([LONG, None], "sequence 1 .* got a NoneType. Leave it out, together with"),
+        (None, "Put the sequences into a list"),
+        (3, "got a int. Put the sequences into a list"),
+    ],
+)
+def test_what_has_no_order_or_no_steps_is_refused(sequences, message):
+    with pytest.raises(ShapeError, match=message):
+        pad_batch(sequences)

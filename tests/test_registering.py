@@ -1,0 +1,169 @@
+"""A saved model with the package's layers loads after `import cnnseq_helpers` alone.
+
+Each test runs in a fresh process: here, other tests have imported the layers already.
+
+``data/masked_layers.keras`` was written once, by `SAVE` run on the package as it was
+before Keras was told its names by itself, and stays as it is: files of readers last
+longer than the modules that they name. `ANSWER` is what that model said then.
+"""
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+
+from cnnseq_helpers import _registering
+from tests.test_package import run
+
+FILE = Path(__file__).parent / "data/masked_layers.keras"
+ANSWER = [
+    [1.20633864402771, -0.8949220180511475],
+    [-0.22296378016471863, 0.2509849965572357],
+]
+SAVE = """
+import keras
+import numpy as np
+from keras import layers
+
+from cnnseq_helpers import (
+    BatchApply,
+    MaskedAveragePooling1D,
+    MaskedConv1D,
+    MaskedGlobalAveragePooling1D,
+    MaskedGlobalMaxPooling1D,
+    MaskedMaxPooling1D,
+)
+
+keras.utils.set_random_seed(0)
+series = keras.Input((None, 2), name="series")
+mask = keras.Input((None,), dtype="bool", name="mask")
+x = BatchApply(layers.Dense(3, bias_initializer="normal"), name="each_step")(series)
+convolve = MaskedConv1D(4, 3, padding="same", bias_initializer="normal", name="conv")
+x, real = convolve(x, mask=mask), mask
+pooled = []
+for kind in (MaskedMaxPooling1D, MaskedAveragePooling1D):
+    pool = kind(2, padding="same")
+    y, kept = pool(x, mask=real), pool.compute_mask(x, real)
+    pooled += [
+        MaskedGlobalAveragePooling1D()(y, mask=kept),
+        MaskedGlobalMaxPooling1D()(y, mask=kept),
+    ]
+logits = layers.Dense(2, bias_initializer="normal")(layers.Concatenate()(pooled))
+model = keras.Model([series, mask], logits)
+model.save({path!r})
+"""
+ASK = """
+import numpy as np
+x = np.linspace(-1, 1, 20, dtype="float32").reshape(2, 5, 2)
+real = np.arange(5) < np.array([[5], [3]])
+print(np.asarray(loaded([x, real])).tolist())
+"""
+ORDERS = {
+    "keras first": "import keras, cnnseq_helpers\n",
+    "package first": "import cnnseq_helpers, keras\n",
+    "within the package": "from cnnseq_helpers import assert_causal, MaskedConv1D\n"
+    "import keras\n",
+    "within TensorFlow": "import cnnseq_helpers, tensorflow\n"
+    "keras = tensorflow.keras\n",
+    "looked for, and the package again": "import importlib.util, cnnseq_helpers\n"
+    "assert importlib.util.find_spec('keras').loader.get_source('keras')\n"
+    "importlib.reload(cnnseq_helpers)\n"
+    "import keras\n",
+    "after an import that failed": "import sys, cnnseq_helpers\n"
+    "sys.modules['ml_dtypes'] = None\n"
+    "try: import keras\n"
+    "except ImportError: pass\n"
+    "else: raise AssertionError\n"
+    "for name in [name for name in sys.modules if name.startswith('keras')]:\n"
+    "    del sys.modules[name]\n"
+    "del sys.modules['ml_dtypes']\n"
+    "import keras\n",
+}
+
+
+def same(printed):
+    return json.loads(printed) == [pytest.approx(row, abs=1e-5) for row in ANSWER]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_file_of_before_loads_whichever_is_imported_first(order):
+    load = f"loaded = keras.models.load_model({str(FILE)!r})"
+    assert same(run(ORDERS[order] + load + ASK))
+
+
+@pytest.mark.parametrize("order", ["keras first", "package first"])
+def test_models_of_today_load_from_every_kind_of_file(tmp_path, order):
+    quiet = "import warnings; warnings.simplefilter('ignore')\n"
+    save = SAVE.format(path="model.keras") + (
+        "open('model.json', 'w').write(model.to_json())\n"
+        "model.save_weights('model.weights.h5')\n"
+        "each = BatchApply(layers.Dense(3))\n"
+        "short = keras.Sequential([keras.Input((5, 2)), each, MaskedConv1D(2, 3)])\n"
+        "short.save('short.h5')\n"
+        "np.save('short', short(np.ones((2, 5, 2))))\n"
+        "loaded = model\n"
+    )
+    load = (
+        "import numpy as np\n"
+        "model = keras.models.model_from_json(open('model.json').read())\n"
+        "model.load_weights('model.weights.h5')\n"
+        "loaded = keras.models.load_model('model.keras')\n"
+        "for one, other in zip(model.get_weights(), loaded.get_weights()):\n"
+        "    np.testing.assert_array_equal(one, other)\n"
+        "short = keras.models.load_model('short.h5', compile=False)\n"
+        "np.testing.assert_allclose(short(np.ones((2, 5, 2))), np.load('short.npy'))\n"
+    )
+    move = f"import os; os.chdir({str(tmp_path)!r})\n"
+    expected = json.loads(run(quiet + move + save + ASK))
+    found = json.loads(run(ORDERS[order] + move + load + ASK))
+    assert found == [pytest.approx(row, rel=1e-5) for row in expected]
+
+
+def test_keras_is_told_every_layer_by_its_lasting_name():
+    code = (
+        "import keras, cnnseq_helpers, pkgutil, importlib\n"
+        "known = keras.saving.get_custom_objects()\n"
+        "told = sorted(known)\n"
+        "path, start = cnnseq_helpers.__path__, 'cnnseq_helpers.'\n"
+        "for module in pkgutil.walk_packages(path, start):\n"
+        "    importlib.import_module(module.name)\n"
+        "assert sorted(known) == told, (sorted(known), told)\n"
+        "assert all(isinstance(layer, type) for layer in known.values())\n"
+        "print(*told)"
+    )
+    names = [f"cnnseq_helpers>{name}" for name in _registering._LAYERS]
+    assert run(code).split() == names
+
+
+def test_layers_that_are_known_are_left_as_they_are():
+    from cnnseq_helpers import MaskedConv1D
+
+    _registering.register_layers()
+    known = keras.saving.get_custom_objects()
+    assert known["cnnseq_helpers>MaskedConv1D"] is MaskedConv1D
+
+
+def test_the_hook_leaves_nothing_behind_and_slows_nothing_else():
+    code = (
+        "import sys; before = list(sys.meta_path)\n"
+        "import cnnseq_helpers; during = list(sys.meta_path)\n"
+        "assert len(during) == len(before) + 1\n"
+        "import keras\n"
+        "assert during[0] not in sys.meta_path\n"
+        "loader = keras.__spec__.loader\n"
+        "assert loader.exec_module.__func__ is type(loader).exec_module\n"
+        "assert not [name for name in sys.modules if 'cnnseq_helpers.m' in name]"
+    )
+    run(code)
+
+
+def test_without_keras_its_absence_is_told_as_always():
+    code = (
+        "import sys, cnnseq_helpers\n"
+        "sys.meta_path = [finder for finder in sys.meta_path if finder.__class__."
+        "__name__ == '_AfterKeras']\n"
+        "try: import keras\n"
+        "except ModuleNotFoundError as error: print(error)"
+    )
+    assert run(code) == "No module named 'keras'\n"
