@@ -121,12 +121,12 @@ def _matroska_is_whole(file: Any) -> bool | None:
 
 
 def _follow(file: Any, place: int, end: int, parent: bytes) -> bool | None:
-    """Tell whether known parts, one behind the other, end where their parent does."""
+    """Tell whether parts, one behind the other, end where their parent does."""
     while place < end:
         place, length, name = _matroska_part(file, place)
-        if name not in _PARTS[parent]:
-            return False
-        if length is None:
+        if len(name) > 4:
+            return False  # no name has more bytes: zeros, or other damage
+        if length is None or name not in _PARTS[parent]:
             return None
         if name == _CLUSTER and not _follow(file, place, place + length, name):
             return False
