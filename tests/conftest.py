@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
@@ -15,9 +16,22 @@ settings.load_profile("book")
 
 
 @pytest.fixture(scope="session")
-def html(tmp_path_factory):
-    """Build the whole book afresh; return the folder of its pages."""
-    folder = tmp_path_factory.mktemp("book")
+def html(tmp_path_factory, worker_id):
+    """Build the whole book afresh, once a run; return the folder of its pages."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # that of all workers
+    with FileLock(folder / "book.lock"):
+        pages = folder / "book/_build/html"
+        if not (folder / "book/whole").exists():
+            build_book(folder / "book")
+            (folder / "book/whole").touch()
+    return pages
+
+
+def build_book(folder):
+    """Build the book into a folder, and let no warning through."""
+    folder.mkdir(exist_ok=True)
     command = [Path(sys.executable).parent / "jupyter-book", "build", ROOT, "--all"]
     options = ["--path-output", folder, "-W", "-n", "--keep-going"]
     result = subprocess.run([*command, *options], capture_output=True, text=True)
@@ -25,4 +39,3 @@ def html(tmp_path_factory):
     # The pages of the helpers import TensorFlow, which announces its own log.
     log = re.sub("WARNING: All log messages before absl.*", "", result.stderr)
     assert "WARNING" not in result.stdout + log
-    return folder / "_build/html"

@@ -26,15 +26,15 @@ def without(*packages):
     return f"import sys; sys.modules.update(dict.fromkeys({packages!r})); "
 
 
-def test_importing_is_quick_and_loads_no_library():
+def test_importing_loads_no_library_and_little_else():
     code = (
-        "import sys, time; start = time.perf_counter(); import cnnseq_helpers; "
-        "print(time.perf_counter() - start, sorted({'tensorflow', 'keras', 'numpy', "
-        "'matplotlib'} & set(sys.modules)))"
+        "import sys; before = set(sys.modules); import cnnseq_helpers; "
+        "loaded = set(sys.modules) - before; print(len(loaded), sorted(loaded & "
+        "{'tensorflow', 'keras', 'numpy', 'matplotlib'}))"
     )
-    seconds, loaded = run(code).split(maxsplit=1)
-    assert float(seconds) < 0.3
-    assert loaded.strip() == "[]"
+    count, libraries = run(code).split(maxsplit=1)
+    assert libraries.strip() == "[]"
+    assert int(count) < 100  # NumPy alone would more than double that
 
 
 def test_shapes_work_without_any_library():

@@ -1,9 +1,6 @@
 """pad_batch keeps every number, or says which one it can't."""
 
 import itertools
-import multiprocessing
-import time
-from concurrent.futures import ProcessPoolExecutor
 
 import keras
 import numpy as np
@@ -156,33 +153,11 @@ def test_padding_may_be_not_a_number_but_not_the_data():
     assert (x == largest).all()
 
 
-def compare_with_pad_sequences():
-    """Return how many times as long as `pad_sequences` it takes, turn by turn."""
-    lengths = random.integers(7, 201, size=5000)
+def test_values_are_those_of_pad_sequences_told_to_lose_nothing():
+    lengths = random.integers(7, 201, size=500)
     sequences = [random.normal(size=(n, 12)).astype("float32") for n in lengths]
-    ways = {
-        "ours": lambda: pad_batch(sequences)[0],
-        "theirs": lambda: keras.utils.pad_sequences(
-            sequences, dtype="float32", padding="post"
-        ),
-    }
-    ratios = []
-    for turn in range(41):
-        seconds, padded = {}, {}
-        for name in sorted(ways, reverse=bool(turn % 2)):
-            start = time.perf_counter()
-            padded[name] = ways[name]()
-            seconds[name] = time.perf_counter() - start
-        ratios.append(seconds["ours"] / seconds["theirs"])
-        np.testing.assert_array_equal(padded["ours"], padded["theirs"])
-    return ratios
-
-
-def test_pad_batch_is_not_slower_than_pad_sequences():
-    # In a new process, where no other test has left memory in pieces.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        ratios = process.submit(compare_with_pad_sequences).result()
-    assert np.median(ratios) < 1.0
+    theirs = keras.utils.pad_sequences(sequences, dtype="float32", padding="post")
+    np.testing.assert_array_equal(pad_batch(sequences)[0], theirs)
 
 
 # --- What a batch may come as ---------------------------------------------------------

@@ -41,13 +41,9 @@ def test_every_notebook_has_its_row(html):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
-def test_every_notebook_is_measured_and_takes_a_minute_at_most(path):
+def test_every_notebook_is_measured(path):
     again = f"make notebooks NOTEBOOKS={path}"
-    measured = read(path).metadata.get("measured")
-    assert measured, again
-    # Models of video need more: see the chapters' own words.
-    limit = 90 if path.parent.name == "video" else 60
-    assert measured["seconds"] <= limit, f"with nothing else running, {again}"
+    assert read(path).metadata.get("measured"), again
 
 
 def test_what_is_not_measured_is_said_to_be_so(tmp_path):
@@ -66,7 +62,7 @@ def test_the_tool_measures_and_makes_the_notebook_run_elsewhere(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     notebook = read(path)
     assert unclean_metadata(notebook) == []
-    assert 1 <= notebook.metadata.measured.seconds < 60
+    assert notebook.metadata.measured.seconds >= 1  # it slept for that long
     assert [cell.execution_count for cell in code_cells(notebook)] == [1, 2]
     expected = install_cell(repository_address())
     assert notebook.cells[1].source == expected.source
