@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from ._case import Case, Found, axis_names, is_layer, lost_steps, match
-from ._heads import RECURRENT, Link, Shape
+from ._activations import RECURRENT
+from ._case import Case, Found, axis_names, input_of, is_layer, lost_steps, match
+from ._chains import Link, Shape
 from ._labels import are_in, are_rows, are_whole, are_yes_or_no, hold_several
 from ._value_rules import several_hot
 from .shapes import name_axes
@@ -198,6 +199,7 @@ def _per_sequence_output(case: Case) -> Found | None:
 _JOINS = {"Flatten"} | {
     f"Global{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)
 }
+_JOINS |= {f"MaskedGlobal{kind}Pooling1D" for kind in ("Average", "Max")}
 
 
 def _keep_steps(case: Case, lost: Link | None) -> str:
@@ -214,9 +216,7 @@ def _keep_steps(case: Case, lost: Link | None) -> str:
             extra = "" if activation == "linear" else f", activation={activation!r}"
             name = f"{case.head.layer.name}_per_step"
             head = f"keras.layers.Dense({case.units}{extra}, name={name!r})"
-            return case.replace(
-                f"{head}(model.get_layer({lost.operation.name!r}).input)"
-            )
+            return case.replace(f"{head}({input_of(lost)})")
     return _BUILD.format("an output for each step, without what joins them")
 
 

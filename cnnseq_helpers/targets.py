@@ -121,6 +121,7 @@ def check_targets(
     labels-beyond-activation    targets that the activation can't reach       silent
     softmax-from-logits         probabilities, but ``from_logits=True``       varies
     logits-as-probabilities     logits, but ``from_logits=False``             silent
+    no-probabilities            gated or added up behind softmax (recurrent)  silent
     head-activation             an activation that bounds the logits          silent
     not-built, no-loss          nothing to compare the labels with yet
     unknown-loss                a loss whose labels are not known

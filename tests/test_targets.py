@@ -14,7 +14,12 @@ from keras import layers
 
 from cnnseq_helpers import ShapeError, check_targets, checked_targets
 
-from .targets_catalogue import BATCH, RIGHT, WRONG, OwnModel, two_outputs
+from . import targets_catalogue
+from .targets_catalogue import BATCH, OwnModel, two_outputs
+from .targets_relatives import RIGHT_HEADS, WRONG_HEADS
+
+RIGHT = targets_catalogue.RIGHT | RIGHT_HEADS
+WRONG = targets_catalogue.WRONG | WRONG_HEADS
 
 
 def codes(*arguments, **options):
