@@ -23,6 +23,7 @@ from ._labels import (
 from ._losses import UnknownLossError, read_loss
 from ._pairing import Outputs, pair
 from ._shape_rules import shape_mismatch
+from ._specifications import unknown_rank
 from ._value_rules import activation_mismatch, missing, one_unit, value_mismatch
 from .shapes import ShapeError
 
@@ -99,6 +100,7 @@ def check_targets(
     label-dtype                 numbers as Python objects                     raises
     label-missing               NaN or infinity                               silent
     not-batched                 a data set of single samples                  raises
+    unknown-rank                a data set without a promised number of axes  raises
     batch-size                  labels and inputs differ in number            raises
     outputs                     other outputs than the model's                raises
     units                       too few or too many units                     varies
@@ -221,6 +223,8 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
         message = "The data set gives single samples, without a batch axis."
         yield TargetProblem("not-batched", message, "y = y.batch(32)")
         return
+    if found := unknown_rank(model, y, source):
+        yield TargetProblem("unknown-rank", *found)
     outputs = Outputs([], None)
     try:
         outputs = Outputs(*read_heads(model, source.x))

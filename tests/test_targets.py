@@ -16,10 +16,11 @@ from cnnseq_helpers import ShapeError, check_targets, checked_targets
 
 from . import targets_catalogue
 from .targets_catalogue import BATCH, OwnModel, two_outputs
+from .targets_data import RIGHT_DATA, WRONG_DATA
 from .targets_relatives import RIGHT_HEADS, WRONG_HEADS
 
-RIGHT = targets_catalogue.RIGHT | RIGHT_HEADS
-WRONG = targets_catalogue.WRONG | WRONG_HEADS
+RIGHT = targets_catalogue.RIGHT | RIGHT_HEADS | RIGHT_DATA
+WRONG = targets_catalogue.WRONG | WRONG_HEADS | WRONG_DATA
 
 
 def codes(*arguments, **options):
