@@ -19,16 +19,40 @@ from .shapes import name_axes
 
 def shape_mismatch(case: Case) -> Found | None:
     """Return why the shapes of an output and its labels do not fit, or None."""
-    if _fits(case):
+    if fits(case):
         return None
-    found = next(found for rule in _RULES if (found := rule(case)))
+    found = _without_ones(case) or _first_of_rules(case)
     if case.loss.kind in ("regression", "hinge") and _broadcasts(case):
         broadcast = " Keras broadcasts one over the other and trains, silently."
         return found._replace(why=found.why + broadcast)
     return found
 
 
-def _fits(case: Case) -> bool:
+def _first_of_rules(case: Case) -> Found:
+    return next(found for rule in _RULES if (found := rule(case)))
+
+
+def _without_ones(case: Case) -> Found | None:
+    """Judge labels without their superfluous axes of size 1, but for a last one."""
+    axes, wanted = case.labels.shape[1:], (*case.wanted, *[None] * len(case.axes))
+    kept = tuple(a for a, b in zip(axes, wanted, strict=False) if a != 1 or b == 1)
+    if kept in (axes, axes[:-1]):
+        return None  # the rules know a column
+    sample = case.labels.sample
+    shapes = (case.labels.shape[0], *kept), (len(sample), *kept)
+    bare = case.labels._replace(shape=shapes[0], sample=sample.reshape(shapes[1]))
+    reshape = case.relabel(f"np.reshape({{y}}, {(-1, *kept)})")
+    if fits(case._replace(labels=bare)):
+        why = "the labels have axes of size 1 too many."
+        return _axes(case) or Found("label-axes", why, reshape)
+    found = _first_of_rules(case._replace(labels=bare))
+    if found.code == "label-shape":
+        return None
+    both = found.fix.startswith("y")
+    return found._replace(fix=f"{reshape}\n{found.fix}" if both else found.fix)
+
+
+def fits(case: Case) -> bool:
     """Tell whether Keras compares the two as they are meant."""
     axes, wanted = case.axes, case.wanted
     if case.loss.kind == "sparse":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -19,12 +18,15 @@ from ._labels import (
     count_rows,
     read_labels,
     read_source,
+    rewrite,
 )
 from ._losses import UnknownLossError, read_loss
 from ._pairing import Outputs, pair
 from ._shape_rules import shape_mismatch
 from ._specifications import unknown_rank
+from ._time_distributed import over_unknown_length
 from ._value_rules import activation_mismatch, missing, one_unit, value_mismatch
+from ._vectors import arrange, misplaced
 from .shapes import ShapeError
 
 # These say what could not be checked; all other codes, what does not fit.
@@ -113,6 +115,7 @@ def check_targets(
     per-step-output             one label a sequence, an output each step     varies
     per-sequence-output         a label each step, one output a sequence      varies
     time-length                 steps (or pixels) lost on the way             varies
+    time-distributed            TimeDistributed over an unknown time length  varies
     label-axes                  the right values in other axes                varies
     label-shape                 any other shape                               varies
     labels-from-one             classes counted from 1                        varies
@@ -232,6 +235,9 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
         message = "The model is not built, so the shapes of its outputs are not known."
         fix = "# Call it on a batch first, model(x[:1]), and check again."
         yield TargetProblem("not-built", message, fix)
+    rebuildable = all(head.rebuildable for head in outputs.heads)
+    if outputs.heads and (lost := over_unknown_length(model, y, source, rebuildable)):
+        yield TargetProblem("time-distributed", *lost)
     loss = getattr(model, "loss", None) if loss is None else loss
     if loss is None:
         message = "There is no loss: none was given, and none was compiled."
@@ -243,7 +249,7 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
             read.append((head, read_labels(given, place, weights, source)))
         except UnreadableError as error:
             yield TargetProblem(error.code, str(error), error.fix)
-    if problem := _counts(read, source):
+    if problem := _counts(read, source, outputs, loss):
         yield problem  # what follows would be read off the wrong rows
         return
     for head, labels in read:
@@ -263,7 +269,7 @@ def _has_no_batch(model: Any, source: Source) -> bool:
 
 
 def _counts(
-    read: list[tuple[Head | None, Labels]], source: Source
+    read: list[tuple[Head | None, Labels]], source: Source, outputs: Outputs, loss: Any
 ) -> TargetProblem | None:
     """Compare how many samples there are of everything."""
     ours, inputs = {labels.shape[0] for _, labels in read}, count_rows(source.x)
@@ -276,12 +282,27 @@ def _counts(
         "belong to their samples, one by one."
     )
     fix = "# Find out which samples have no label, or which labels no sample."
-    if len(read) == len(inputs) == 1 and source.kind == "arrays":
-        (head, labels), (rows,) = read[0], inputs
-        steps = head.shape[1:-1] if head is not None else ()
-        if steps and labels.shape[0] == rows * math.prod(size or 0 for size in steps):
-            fix = f"y = np.reshape(y, {(rows, *steps, *labels.shape[1:])})"
+    for head, labels in read if len(inputs) == 1 else []:
+        (rows,) = inputs
+        if labels.shape[0] == rows:
+            continue
+        kind = _kind_of(head, labels, outputs, loss)
+        if found := arrange(head, labels, kind, rows):
+            fix = rewrite(source, labels.place, found.fix)
+            if source.kind != "arrays":  # whose last batch may be smaller
+                fix = fix.replace(f"({rows},", "(-1,")
+            message = f"{message} Here {found.why}"
+            return TargetProblem(found.code, message, fix)
     return TargetProblem("batch-size", message, fix)
+
+
+def _kind_of(head: Head | None, labels: Labels, outputs: Outputs, loss: Any) -> str:
+    if head is None or loss is None:
+        return ""
+    try:
+        return read_loss(outputs.loss_of(head, loss)[0], head.shape, labels.shape).kind
+    except UnknownLossError:
+        return ""
 
 
 # --- One output with its labels and its loss ------------------------------------------
@@ -299,7 +320,7 @@ def _hold_together(
         return
     every_output = outputs.as_code(source.y, loss)
     case = Case(head, labels, known, source, place, every_output)
-    rules = (missing, one_unit, shape_mismatch, value_mismatch)
+    rules = (missing, misplaced, one_unit, shape_mismatch, value_mismatch)
     unfit = next((found for rule in rules if (found := rule(case))), None)
     for found in (unfit, activation_mismatch(case)):
         if found:

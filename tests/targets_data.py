@@ -1,6 +1,7 @@
 """More of the catalogue: data sets, and labels in long vectors and odd axes."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -8,17 +9,27 @@ from .targets_catalogue import (
     BATCH,
     CLASSES,
     SAMPLES,
+    STEPS,
     Right,
     Wrong,
+    average,
+    binary,
+    categorical,
+    data,
     dense,
     head,
     index,
     lstm,
+    lstm_steps,
     number,
+    numbers,
     one_hot,
     one_logit,
+    several,
     sparse,
     stack,
+    step_index,
+    steps_out,
     two_outputs,
     x,
 )
@@ -123,4 +134,116 @@ WRONG_DATA |= {
 }
 RIGHT_DATA = {
     "a data set with weights": Right(head, forget(x, index, weights), logits),
+}
+
+# --- Long vectors, other axes, axes of size 1
+
+step_rows = np.eye(CLASSES, dtype="float32")[step_index]
+eleven = stack(average, dense(11))
+of_eleven = np.arange(SAMPLES) % 11
+three = stack(lstm, dense(3))
+steps_of_three = stack(lstm_steps, dense(3))
+step_numbers = np.repeat(numbers[:, None], STEPS, axis=1)
+VECTORS = {
+    "one-hot rows in a vector": (head, one_hot.reshape(-1), logits),
+    "one-hot rows in a vector, whole numbers": (
+        head,
+        one_hot.reshape(-1).astype(int),
+        logits,
+    ),
+    "one-hot rows in a column": (head, one_hot.reshape(-1, 1), logits),
+    "one-hot rows in one row": (head, one_hot.reshape(1, -1), logits),
+    "one-hot rows in a vector, one-hot loss": (
+        head,
+        one_hot.reshape(-1),
+        categorical(from_logits=True),
+    ),
+    "several labels in a vector": (
+        head,
+        several.reshape(-1),
+        binary(from_logits=True),
+    ),
+    "three numbers each in a vector": (three, numbers.reshape(-1), "mse"),
+    "one-hot rows of steps in a vector": (steps_out, step_rows.reshape(-1), logits),
+    "one-hot rows of steps and samples": (
+        steps_out,
+        step_rows.reshape(-1, CLASSES),
+        logits,
+    ),
+    "numbers of steps in a vector": (
+        steps_of_three,
+        step_numbers.reshape(-1),
+        "mse",
+    ),
+}
+AXES = {
+    "one row of indices": (head, index[None], logits),
+    "one row of one-hot rows": (head, one_hot[None], categorical(from_logits=True)),
+    "one row of columns": (one_logit, number[None, :, None], "mse"),
+    "one-hot columns": (head, one_hot.T, categorical(from_logits=True)),
+    "one-hot columns, sparse loss": (head, one_hot.T, logits),
+    "columns of numbers": (three, numbers.T, "mse"),
+    "steps first": (steps_out, step_index.T, logits),
+    "steps first, one-hot": (
+        steps_out,
+        step_rows.swapaxes(0, 1),
+        categorical(from_logits=True),
+    ),
+    "samples last": (
+        steps_out,
+        np.moveaxis(step_rows, 0, -1),
+        categorical(from_logits=True),
+    ),
+}
+WRONG_DATA |= {
+    name: Wrong(model, y, loss, ["batch-size"], "raises")
+    for name, (model, y, loss) in VECTORS.items()
+}
+WRONG_DATA |= {
+    name: Wrong(model, y, loss, ["label-axes"], "raises")
+    for name, (model, y, loss) in AXES.items()
+}
+WRONG_DATA |= {
+    "indices with two axes too many, one-hot loss": Wrong(
+        eleven,
+        of_eleven[:, None, None],
+        categorical(from_logits=True),
+        ["indices-for-one-hot-loss"],
+        "raises",
+    ),
+    "a number with two axes too many": Wrong(
+        eleven, number[:, None, None], "mse", ["units"], "silent"
+    ),
+    "one-hot rows with an axis too many": Wrong(
+        head,
+        one_hot[:, None],
+        categorical(from_logits=True),
+        ["label-axes"],
+        "raises",
+    ),
+    "one-hot rows with an axis too many, sparse loss": Wrong(
+        head, one_hot[:, None], logits, ["one-hot-for-sparse-loss"], "raises"
+    ),
+    "indices of steps with an axis in front": Wrong(
+        steps_out, step_index[:, None], logits, ["label-axes"], "raises"
+    ),
+    "one label with two axes too many, each step": Wrong(
+        stack(lstm_steps, dense(CLASSES)),
+        index[:, None, None],
+        logits,
+        ["per-step-output"],
+        "raises",
+    ),
+}
+RIGHT_DATA |= {
+    "indices with two axes too many": Right(eleven, of_eleven[:, None, None], logits),
+    "yes and no in turns of four": Right(
+        head, (np.arange(SAMPLES) % CLASSES == 0).astype(int), logits
+    ),
+    "a vector of few classes": Right(head, index % 2, logits),
+    "one sequence of any length": Right(
+        stack(lstm_steps, dense(CLASSES), shape=(None, 3)),
+        data(step_rows[:, :7], x[:, :7]),
+        categorical(from_logits=True),
+    ),
 }

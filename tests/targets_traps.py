@@ -1,0 +1,131 @@
+"""More of the catalogue: TimeDistributed, CTC and the metrics of compiled models."""
+
+from functools import partial
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from cnnseq_helpers import BatchApply
+
+from .targets_catalogue import (
+    BATCH,
+    CLASSES,
+    SAMPLES,
+    Right,
+    Wrong,
+    average,
+    clips,
+    dense,
+    index,
+    lstm,
+    sparse,
+    stack,
+)
+
+logits = sparse(from_logits=True)
+
+
+def of_unknown_length(inputs, y):
+    """Return batches whose second axis has no promised length."""
+    batches = tf.data.Dataset.from_tensor_slices((inputs, y)).batch(BATCH)
+    shape = (None, None, *inputs.shape[2:])
+
+    def forget(x, y):
+        given = tf.numpy_function(lambda array: array, [x], x.dtype)
+        return tf.ensure_shape(given, shape), y
+
+    return batches.map(forget)
+
+
+class TwoLengths(keras.utils.PyDataset):
+    """Clips of four frames, then of three."""
+
+    def __len__(self):
+        return SAMPLES // BATCH
+
+    def __getitem__(self, i):
+        rows = slice(i * BATCH, (i + 1) * BATCH)
+        return clips[rows, : 4 - i % 2], index[rows]
+
+
+class OneLength(TwoLengths):
+    def __getitem__(self, i):
+        rows = slice(i * BATCH, (i + 1) * BATCH)
+        return clips[rows], index[rows]
+
+
+def flat_frames():
+    return layers.TimeDistributed(layers.Flatten(), name="frames")
+
+
+def video(length, frames=flat_frames):
+    return stack(frames, lstm, dense(CLASSES), shape=(length, 6, 6, 1))
+
+
+def nested_video():
+    inner = keras.Sequential(
+        [keras.Input((None, 6, 6, 1)), flat_frames(), layers.LSTM(6)]
+    )
+    inputs = keras.Input((None, 6, 6, 1))
+    return keras.Model(inputs, layers.Dense(CLASSES)(inner(inputs)))
+
+
+def late_video():
+    inputs = keras.Input((None, 6, 6, 1))
+    hidden = layers.Reshape((-1, 36))(inputs)
+    steps = layers.TimeDistributed(layers.Dense(5), name="late")(hidden)
+    return keras.Model(inputs, layers.Dense(CLASSES)(layers.LSTM(4)(steps)))
+
+
+WRONG_TRAPS = {
+    name: Wrong(model, y, logits, ["time-distributed"], "silent")
+    for name, model, y in [
+        (
+            "frames of an unknown number",
+            video(None),
+            of_unknown_length(clips[:, :, :], index),
+        ),
+        (
+            "frames of an unknown number, named in the model",
+            video(4),
+            of_unknown_length(clips, index),
+        ),
+        (
+            "frames of an unknown number in a nested model",
+            nested_video,
+            of_unknown_length(clips, index),
+        ),
+        (
+            "frames of an unknown number, behind a layer",
+            late_video,
+            of_unknown_length(clips, index),
+        ),
+        ("frames of two numbers", video(None), TwoLengths()),
+    ]
+}
+RIGHT_TRAPS = {
+    "frames of a known number": Right(video(4), index, logits, clips),
+    "frames of any number, as an array": Right(video(None), index, logits, clips),
+    "frames of any number, one in the data": Right(
+        video(None),
+        tf.data.Dataset.from_tensor_slices((clips, index)).batch(BATCH),
+        logits,
+    ),
+    "frames of any number, one in batches": Right(video(None), OneLength(), logits),
+    "merged frames": Right(
+        video(None, partial(BatchApply, layers.Flatten())),
+        of_unknown_length(clips, index),
+        logits,
+    ),
+    "no TimeDistributed": Right(
+        stack(
+            partial(layers.Reshape, (-1, 36)),
+            average,
+            dense(CLASSES),
+            shape=(None, 6, 6, 1),
+        ),
+        of_unknown_length(clips, index),
+        logits,
+    ),
+}
