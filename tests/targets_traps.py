@@ -10,6 +10,7 @@ from cnnseq_helpers import BatchApply
 
 from .targets_catalogue import (
     BATCH,
+    CHANNELS,
     CLASSES,
     SAMPLES,
     Right,
@@ -21,6 +22,7 @@ from .targets_catalogue import (
     lstm,
     sparse,
     stack,
+    x,
 )
 
 logits = sparse(from_logits=True)
@@ -79,12 +81,12 @@ def late_video():
 
 
 WRONG_TRAPS = {
-    name: Wrong(model, y, logits, ["time-distributed"], "silent")
+    name: Wrong(model, y, logits, ["time-distributed"], "raises")
     for name, model, y in [
         (
             "frames of an unknown number",
             video(None),
-            of_unknown_length(clips[:, :, :], index),
+            of_unknown_length(clips, index),
         ),
         (
             "frames of an unknown number, named in the model",
@@ -104,6 +106,19 @@ WRONG_TRAPS = {
         ("frames of two numbers", video(None), TwoLengths()),
     ]
 }
+# With more steps than samples in a batch, steps are dropped without an error.
+WRONG_TRAPS["series of an unknown length"] = Wrong(
+    stack(
+        partial(layers.TimeDistributed, layers.Dense(5), name="steps"),
+        lstm,
+        dense(CLASSES),
+        shape=(None, CHANNELS),
+    ),
+    of_unknown_length(x, index),
+    logits,
+    ["time-distributed"],
+    "silent",
+)
 RIGHT_TRAPS = {
     "frames of a known number": Right(video(4), index, logits, clips),
     "frames of any number, as an array": Right(video(None), index, logits, clips),
