@@ -267,19 +267,21 @@ def _length(case: Case) -> Found | None:
     fix = (
         "# Keep the steps, or choose the labels that belong to the steps that are left."
     )
-    if plain and not fixed and all(_is_padded(link) for link in changing):
-        fix = case.rebuild([k for link in changing for k in _keep_length(link, ranks)])
+    if plain and not fixed and all(is_padded(link) for link in changing):
+        fix = case.rebuild([k for link in changing for k in keep_length(link, ranks)])
     return Found("time-length", why, fix)
 
 
-def _is_padded(link: Link) -> bool:
+def is_padded(link: Link) -> bool:
+    """Tell whether a layer shortens only by strides and what it does at the ends."""
     paddings = ("valid", "same", "causal")
     layer = link.operation
     plain = is_layer(layer) and "Transpose" not in type(layer).__name__
     return plain and hasattr(layer, "strides") and layer.padding in paddings
 
 
-def _keep_length(link: Link, ranks: int) -> list[str]:
+def keep_length(link: Link, ranks: int) -> list[str]:
+    """Write what makes a layer keep the steps, or height and width."""
     layer, lines = link.operation, []
     name = f"model.get_layer({layer.name!r})"
     if layer.padding == "valid":

@@ -258,6 +258,12 @@ def activation_mismatch(case: Case) -> Found | None:
     if loss.kind == "hinge" and activation in _PROBABILITIES | SPOILED | {"relu"}:
         why = f"this loss wants outputs on both sides of 0, and {activation} has one."
         return Found("head-activation", why, case.retype("linear"))
+    if loss.kind == "ctc" and activation in _PROBABILITIES | SPOILED:
+        why = (
+            f"the head ends in {activation}, but CTC wants logits, and takes these for "
+            "some, silently."
+        )
+        return Found("softmax-from-logits", why, case.retype("linear"))
     if loss.from_logits is None:
         return None
     if activation in SPOILED:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 
 from ._case import Case, describe, match
+from ._ctc_rules import ctc_mismatch
 from ._heads import Head, NotBuiltError, read_heads
 from ._labels import (
     Labels,
@@ -21,6 +22,7 @@ from ._labels import (
     rewrite,
 )
 from ._losses import UnknownLossError, read_loss
+from ._metric_rules import metric_mismatches
 from ._pairing import Outputs, pair
 from ._shape_rules import shape_mismatch
 from ._specifications import unknown_rank
@@ -127,6 +129,8 @@ def check_targets(
     softmax-from-logits         probabilities, but ``from_logits=True``       varies
     logits-as-probabilities     logits, but ``from_logits=False``             silent
     no-probabilities            gated or added up behind softmax (recurrent)  silent
+    ctc-length                  more letters than steps in the output (CTC)   silent
+    metric                      a compiled metric of something else           varies
     head-activation             an activation that bounds the logits          silent
     not-built, no-loss          nothing to compare the labels with yet
     unknown-loss                a loss whose labels are not known
@@ -254,7 +258,7 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
         return
     for head, labels in read:
         if head is not None and loss is not None:
-            yield from _hold_together(head, labels, loss, outputs, source)
+            yield from _hold_together(model, head, labels, loss, outputs, source)
 
 
 def _has_no_batch(model: Any, source: Source) -> bool:
@@ -309,7 +313,12 @@ def _kind_of(head: Head | None, labels: Labels, outputs: Outputs, loss: Any) -> 
 
 
 def _hold_together(
-    head: Head, labels: Labels, loss: Any, outputs: Outputs, source: Source
+    model: Any,
+    head: Head,
+    labels: Labels,
+    loss: Any,
+    outputs: Outputs,
+    source: Source,
 ) -> Iterator[TargetProblem]:
     own, place = outputs.loss_of(head, loss)
     try:
@@ -320,9 +329,18 @@ def _hold_together(
         return
     every_output = outputs.as_code(source.y, loss)
     case = Case(head, labels, known, source, place, every_output)
-    rules = (missing, misplaced, one_unit, shape_mismatch, value_mismatch)
+    rules: tuple[Any, ...] = (
+        missing,
+        misplaced,
+        one_unit,
+        shape_mismatch,
+        value_mismatch,
+    )
+    if known.kind == "ctc":
+        rules = (missing, ctc_mismatch)
     unfit = next((found for rule in rules if (found := rule(case))), None)
-    for found in (unfit, activation_mismatch(case)):
+    measured = [] if unfit else metric_mismatches(model, case, outputs)
+    for found in (unfit, activation_mismatch(case), *measured):
         if found:
             message = f"{describe(case)}: {found.why}"
             yield TargetProblem(found.code, message, found.fix)

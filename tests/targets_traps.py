@@ -3,6 +3,7 @@
 from functools import partial
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -13,6 +14,7 @@ from .targets_catalogue import (
     CHANNELS,
     CLASSES,
     SAMPLES,
+    STEPS,
     Right,
     Wrong,
     average,
@@ -20,6 +22,8 @@ from .targets_catalogue import (
     dense,
     index,
     lstm,
+    lstm_steps,
+    same,
     sparse,
     stack,
     x,
@@ -143,4 +147,55 @@ RIGHT_TRAPS = {
         of_unknown_length(clips, index),
         logits,
     ),
+}
+
+# --- CTC: letters are numbered from 1
+
+letters = np.array([[1, 2, 3, 1, 2], [3, 1, 0, 0, 0], [2, 3, 1, 2, 0]] * 8)
+twins = np.array([[1, 1, 1, 2, 2], [1, 2, 0, 0, 0], [3, 3, 3, 3, 3]] * 8)
+
+
+def reader(strides, units=CLASSES, activation=None, length=STEPS):
+    return stack(
+        partial(layers.Conv1D, 8, 3, strides=strides, padding="same", name="conv"),
+        lstm_steps,
+        dense(units, activation),
+        shape=(length, CHANNELS),
+    )
+
+
+WRONG_TRAPS |= {
+    "fewer steps than letters": Wrong(
+        reader(5), letters, "ctc", ["ctc-length"], "silent"
+    ),
+    "fewer steps than letters, by pooling": Wrong(
+        stack(
+            same,
+            partial(layers.MaxPooling1D, 5, name="pool"),
+            lstm_steps,
+            dense(CLASSES),
+        ),
+        letters,
+        keras.losses.CTC(),
+        ["ctc-length"],
+        "silent",
+    ),
+    "no step between two equal letters": Wrong(
+        reader(3), twins, keras.losses.ctc, ["ctc-length"], "silent"
+    ),
+    "softmax in front of CTC": Wrong(
+        reader(2, activation="softmax"),
+        letters,
+        "ctc",
+        ["softmax-from-logits"],
+        "silent",
+    ),
+    "more letters than units": Wrong(
+        reader(2, units=3), letters, "ctc", ["units"], "silent"
+    ),
+}
+RIGHT_TRAPS |= {
+    "as many steps as letters": Right(reader(4), letters, "ctc"),
+    "a step between equal letters": Right(reader(2), twins, keras.losses.CTC()),
+    "letters of a reader of any length": Right(reader(2, length=None), letters, "ctc"),
 }
