@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import keras
 
-from ._heads import RECURRENT, Head, Link, Shape
+from ._activations import RECURRENT, is_recurrent
+from ._chains import Link, Shape
+from ._heads import Head
 from ._labels import Labels, Source, rewrite
 from ._losses import Loss
 from .shapes import name_axes
@@ -82,16 +84,21 @@ class Case(NamedTuple):
         """Give the head another activation."""
         layer = self.head.activated_by
         kind = type(layer).__name__
-        if kind in RECURRENT:
-            return self.follow(f"keras.layers.Dense({self.units})")
+        if is_recurrent(layer):
+            return self.follow(self.dense(activation))
         last: Any = self.head.chain[0].operation if self.head.chain else None
         alone = layer is last and self.is_single(layer)
         if kind in ("ReLU", "Softmax") and alone and is_layer(layer):
-            return self.replace(f"model.get_layer({last.name!r}).input")
+            return self.replace(input_of(self.head.chain[0]))
         inner = getattr(layer, "layer", layer)
         if not self.is_single(layer) or not hasattr(inner, "activation"):
             return f"# Where the model is built: a last layer with {activation} output."
         return self.reset(layer, activation=f"keras.activations.{activation}")
+
+    def dense(self, activation: str = "linear") -> str:
+        """Write a dense layer of as many units as the output has."""
+        extra = "" if activation == "linear" else f", activation={activation!r}"
+        return f"keras.layers.Dense({self.units}{extra})"
 
     def follow(self, layer: str) -> str:
         """Put another layer behind the output."""
@@ -142,6 +149,12 @@ class Case(NamedTuple):
     def _this_output(self) -> str:
         key = self.head.number if self.outputs.startswith("list") else self.head.name
         return f"outputs[{key!r}]" if self.outputs else ""
+
+
+def input_of(link: Link) -> str:
+    """Write the tensor that enters a layer; a mask would come beside it."""
+    place = f"model.get_layer({link.operation.name!r}).input"
+    return f"{place}[0]" if link.masked else place
 
 
 def is_layer(operation: Any) -> bool:

@@ -6,31 +6,26 @@ is traced once, as `fit` would, because nothing else knows what it does.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from ._activations import (
+    ACTIVATIONS,
+    CONVOLUTIONS,
+    KEEPS_UNITS,
+    NORMALIZATIONS,
+    RECURRENT,
+    is_known,
+    last_activation,
+)
+from ._chains import Link, Shape, chain_of
 from .tracing import is_model
-
-Shape = tuple[int | None, ...]
 
 
 class NotBuiltError(Exception):
     """A model whose output shapes are not known yet."""
-
-
-class Link(NamedTuple):
-    """One operation on the way from an output back to the input.
-
-    `alone` tells whether no other branch joins in it or leaves from it.
-    """
-
-    operation: Any
-    input_shape: Shape
-    output_shape: Shape
-    alone: bool
 
 
 class Head(NamedTuple):
@@ -107,42 +102,14 @@ def _any_length(shape: Shape) -> Shape:
 
 # --- Functional and Sequential models -------------------------------------------------
 
-_CONVOLUTIONS = {
-    f"{kind}{rank}D{end}"
-    for kind in ("Conv", "SeparableConv", "DepthwiseConv")
-    for rank in (1, 2, 3)
-    for end in ("", "Transpose")
-}
-RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
-_WITH_ACTIVATION = _CONVOLUTIONS | RECURRENT | {"Activation", "Dense", "EinsumDense"}
-_SIZED = {kind for kind in _CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"Dense"}
-_ACTIVATIONS = {
-    "Activation",
-    "ReLU",
-    "Relu",
-    "Sigmoid",
-    "Softmax",
-    "LogSoftmax",
-    "Tanh",
-}
-_NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"}
-# What leaves probabilities probabilities and logits logits, unit by unit ...
-_KEEPS_UNITS = {
-    f"{kind}{rank}D"
-    for kind in ("AveragePooling", "Cropping", "GlobalAveragePooling", "UpSampling")
-    for rank in (1, 2, 3)
-} | {"Cast", "Dropout", "Identity"}
-# ... and what does so in other axes.
-_MOVES_UNITS = set(
-    "ExpandDims Flatten GetItem Permute RepeatVector Reshape Squeeze Transpose".split()
-)
+_SIZED = {kind for kind in CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"Dense"}
 
 
 def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
     graph = getattr(model, "_functional", model)
-    chain = tuple(_chain(output, graph))
+    chain = tuple(chain_of(output, graph))
     operations = [link.operation for link in chain]
-    activation, bare, activated_by = _activation(operations)
+    activation, bare, activated_by = last_activation(chain)
     # A loss in another precision casts, and Keras loses sight of the logits.
     bare = bare and output.dtype == keras.config.floatx()
     layer, masked = _unit_layer(operations), getattr(output, "_keras_mask", None)
@@ -168,28 +135,10 @@ def _forgets_nothing(model: Any) -> bool:
     return all(
         layer.trainable
         and not hasattr(layer, "adapt")
-        and type(layer).__module__.split(".")[0] in ("keras", __package__)
+        and is_known(layer)
         and type(layer).__name__ != "Lambda"
         for layer in model._flatten_layers(include_self=False)
     )
-
-
-def _chain(output: Any, graph: Any) -> list[Link]:
-    nodes = [node for level in graph._nodes_by_depth.values() for node in level]
-    used = Counter(id(x) for node in nodes for x in node.input_tensors)
-    used.update(id(x) for x in graph.outputs)
-    called = Counter(id(node.operation) for node in nodes)
-    links: list[Link] = []
-    while True:
-        operation, node_index, _ = output._keras_history
-        inputs = operation._inbound_nodes[node_index].input_tensors
-        if not inputs:
-            return links
-        single = used[id(output)] <= 1 and called[id(operation)] <= 1
-        source = max(inputs, key=lambda x: len(x.shape))
-        shapes = tuple(source.shape), tuple(output.shape)
-        links.append(Link(operation, *shapes, single and len(inputs) == 1))
-        output = source
 
 
 def _unit_layer(operations: list[Any]) -> Any:
@@ -198,56 +147,9 @@ def _unit_layer(operations: list[Any]) -> Any:
         kind = type(operation).__name__
         if type(getattr(operation, "layer", operation)).__name__ in _SIZED:
             return operation
-        if kind not in _KEEPS_UNITS | _NORMALIZATIONS | _ACTIVATIONS:
+        if kind not in KEEPS_UNITS | NORMALIZATIONS | ACTIVATIONS:
             return None
     return None
-
-
-def _activation(operations: list[Any]) -> tuple[str, bool, Any]:
-    """Follow the operations back to the last activation: which, if bare, and whose."""
-    bare = True
-    for operation in operations:
-        kind = type(operation).__name__
-        if is_model(operation):
-            graph = getattr(operation, "_functional", operation)
-            if len(graph.outputs) != 1:
-                break
-            inner = [link.operation for link in _chain(graph.outputs[0], graph)]
-            activation, inner_bare, _ = _activation(inner)
-            return activation, bare and inner_bare, None
-        if kind in ("BatchApply", "TimeDistributed"):
-            activation, _, _ = _activation([operation.layer])
-            return activation, False, operation
-        if kind in _KEEPS_UNITS | _MOVES_UNITS:
-            bare = bare and kind == "Identity"
-            continue
-        activation = _activation_of(operation, kind)
-        if (kind, activation) != ("Activation", "linear"):
-            return activation, bare, operation
-    return "unknown", False, None
-
-
-def _activation_of(operation: Any, kind: str) -> str:
-    if not type(operation).__module__.startswith("keras."):
-        return "unknown"
-    if kind in _NORMALIZATIONS:
-        return "linear"
-    if kind in _ACTIVATIONS - {"Activation"}:
-        plain = getattr(operation, "axis", -1) == -1
-        plain = plain and not getattr(operation, "negative_slope", 0)
-        plain = plain and getattr(operation, "max_value", None) is None
-        return kind.lower() if plain else "unknown"
-    # The second output of a recurrent layer, its cell state, knows no bounds.
-    if kind not in _WITH_ACTIVATION or getattr(operation, "return_state", False):
-        return "unknown"
-    activation = operation.activation
-    if isinstance(activation, keras.Layer):
-        return _activation_of(activation, type(activation).__name__)
-    if activation is None:
-        return "linear"
-    if not (getattr(activation, "__module__", "") or "").startswith("keras."):
-        return "unknown"
-    return str(activation.__name__).replace("_", "")
 
 
 # --- Models with a call of their own --------------------------------------------------

@@ -216,7 +216,7 @@ def rewrite(source: Source, place: str, expression: str) -> str:
         tuples = place != "y" and isinstance(source.y, tuple)
         return f"y = list(y)\n{place} = {new}" if tuples else f"{place} = {new}"
     new = new.replace(f"np.asarray({place})", place)
-    for name in ("reshape", "swapaxes"):
+    for name in ("reshape", "swapaxes", "transpose"):
         new = new.replace(f"np.{name}(", f"keras.ops.{name}(")
     if "np." in new:
         return f"# For the whole data set, not batch by batch: {place} = {new}"

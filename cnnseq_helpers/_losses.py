@@ -26,6 +26,7 @@ KINDS = {
     "Huber": "regression",
     "LogCosh": "regression",
     "Poisson": "regression",
+    "CTC": "ctc",
 }
 _CLASSES = {name.lower(): name for name in KINDS}
 
@@ -89,6 +90,10 @@ def read_loss(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Lo
         # A setting may be an array: the alpha of a focal loss.
         config = {k: np.asarray(v).tolist() for k, v in loss.get_config().items()}
         options = {k: value for k, value in config.items() if usual.get(k) != value}
+    if known == "CTC" and (len(output), len(labels)) != (3, 2):
+        raise UnknownLossError(
+            "CTC wants an output (batch, time, classes) and labels (batch, letters)"
+        )
     if options.pop("axis", -1) != -1:
         raise UnknownLossError(f"{name} has its classes on another axis than the last")
     return Loss(known, KINDS[known], options)

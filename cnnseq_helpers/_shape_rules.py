@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-from ._case import Case, Found, axis_names, is_layer, lost_steps, match
-from ._heads import RECURRENT, Link, Shape
+from ._activations import RECURRENT
+from ._case import Case, Found, axis_names, input_of, is_layer, lost_steps, match
+from ._chains import Link, Shape
 from ._labels import are_in, are_rows, are_whole, are_yes_or_no, hold_several
 from ._value_rules import several_hot
 from .shapes import name_axes
@@ -18,16 +19,40 @@ from .shapes import name_axes
 
 def shape_mismatch(case: Case) -> Found | None:
     """Return why the shapes of an output and its labels do not fit, or None."""
-    if _fits(case):
+    if fits(case):
         return None
-    found = next(found for rule in _RULES if (found := rule(case)))
+    found = _without_ones(case) or _first_of_rules(case)
     if case.loss.kind in ("regression", "hinge") and _broadcasts(case):
         broadcast = " Keras broadcasts one over the other and trains, silently."
         return found._replace(why=found.why + broadcast)
     return found
 
 
-def _fits(case: Case) -> bool:
+def _first_of_rules(case: Case) -> Found:
+    return next(found for rule in _RULES if (found := rule(case)))
+
+
+def _without_ones(case: Case) -> Found | None:
+    """Judge labels without their superfluous axes of size 1, but for a last one."""
+    axes, wanted = case.labels.shape[1:], (*case.wanted, *[None] * len(case.axes))
+    kept = tuple(a for a, b in zip(axes, wanted, strict=False) if a != 1 or b == 1)
+    if kept in (axes, axes[:-1]):
+        return None  # the rules know a column
+    sample = case.labels.sample
+    shapes = (case.labels.shape[0], *kept), (len(sample), *kept)
+    bare = case.labels._replace(shape=shapes[0], sample=sample.reshape(shapes[1]))
+    reshape = case.relabel(f"np.reshape({{y}}, {(-1, *kept)})")
+    if fits(case._replace(labels=bare)):
+        why = "the labels have axes of size 1 too many."
+        return _axes(case) or Found("label-axes", why, reshape)
+    found = _first_of_rules(case._replace(labels=bare))
+    if found.code == "label-shape":
+        return None
+    both = found.fix.startswith("y")
+    return found._replace(fix=f"{reshape}\n{found.fix}" if both else found.fix)
+
+
+def fits(case: Case) -> bool:
     """Tell whether Keras compares the two as they are meant."""
     axes, wanted = case.axes, case.wanted
     if case.loss.kind == "sparse":
@@ -198,6 +223,7 @@ def _per_sequence_output(case: Case) -> Found | None:
 _JOINS = {"Flatten"} | {
     f"Global{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)
 }
+_JOINS |= {f"MaskedGlobal{kind}Pooling1D" for kind in ("Average", "Max")}
 
 
 def _keep_steps(case: Case, lost: Link | None) -> str:
@@ -214,9 +240,7 @@ def _keep_steps(case: Case, lost: Link | None) -> str:
             extra = "" if activation == "linear" else f", activation={activation!r}"
             name = f"{case.head.layer.name}_per_step"
             head = f"keras.layers.Dense({case.units}{extra}, name={name!r})"
-            return case.replace(
-                f"{head}(model.get_layer({lost.operation.name!r}).input)"
-            )
+            return case.replace(f"{head}({input_of(lost)})")
     return _BUILD.format("an output for each step, without what joins them")
 
 
@@ -243,19 +267,21 @@ def _length(case: Case) -> Found | None:
     fix = (
         "# Keep the steps, or choose the labels that belong to the steps that are left."
     )
-    if plain and not fixed and all(_is_padded(link) for link in changing):
-        fix = case.rebuild([k for link in changing for k in _keep_length(link, ranks)])
+    if plain and not fixed and all(is_padded(link) for link in changing):
+        fix = case.rebuild([k for link in changing for k in keep_length(link, ranks)])
     return Found("time-length", why, fix)
 
 
-def _is_padded(link: Link) -> bool:
+def is_padded(link: Link) -> bool:
+    """Tell whether a layer shortens only by strides and what it does at the ends."""
     paddings = ("valid", "same", "causal")
     layer = link.operation
     plain = is_layer(layer) and "Transpose" not in type(layer).__name__
     return plain and hasattr(layer, "strides") and layer.padding in paddings
 
 
-def _keep_length(link: Link, ranks: int) -> list[str]:
+def keep_length(link: Link, ranks: int) -> list[str]:
+    """Write what makes a layer keep the steps, or height and width."""
     layer, lines = link.operation, []
     name = f"model.get_layer({layer.name!r})"
     if layer.padding == "valid":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ._activations import SPOILED
 from ._case import Case, Found
 from ._labels import (
     are_in,
@@ -17,10 +18,12 @@ from ._labels import (
     keep_finite,
 )
 
+_COMPETING = ("softmax", "gated softmax")
+
 
 def one_unit(case: Case) -> Found | None:
     """Recognise a single unit where classes compete: softmax over it is always 1."""
-    softmax = case.head.activation == "softmax" and _is_over_one(case)
+    softmax = case.head.activation in _COMPETING and _is_over_one(case)
     compared = case.loss.kind in ("sparse", "one-hot")
     compared = compared and case.loss.name != "KLDivergence"
     if case.units != 1 or not (softmax or compared):
@@ -183,8 +186,8 @@ def _rows(case: Case) -> Found | None:
 def _yes_or_no(case: Case) -> Found | None:
     labels = case.labels
     if are_in(labels, 0, 1):
-        several = case.head.activation == "softmax" and hold_several(labels)
-        return several_hot(case) if several else None
+        competing = case.head.activation in _COMPETING
+        return several_hot(case) if competing and hold_several(labels) else None
     values = np.unique(labels.sample)
     low, high = values[0], values[-1]
     why = f"this loss wants labels from 0 to 1, and these go from {low:g} to {high:g}."
@@ -250,13 +253,21 @@ _PROBABILITIES = {"hardsigmoid", "sigmoid", "softmax", "sparsemax"}
 def activation_mismatch(case: Case) -> Found | None:
     """Return why the activation of the head does not fit the loss, or None."""
     activation, loss = case.head.activation, case.loss
-    if activation == "unknown" or (case.units == 1 and activation == "softmax"):
+    if activation == "unknown" or (case.units == 1 and activation in _COMPETING):
         return None
-    if loss.kind == "hinge" and activation in _PROBABILITIES | {"relu"}:
+    if loss.kind == "hinge" and activation in _PROBABILITIES | SPOILED | {"relu"}:
         why = f"this loss wants outputs on both sides of 0, and {activation} has one."
         return Found("head-activation", why, case.retype("linear"))
+    if loss.kind == "ctc" and activation in _PROBABILITIES | SPOILED:
+        why = (
+            f"the head ends in {activation}, but CTC wants logits, and takes these for "
+            "some, silently."
+        )
+        return Found("softmax-from-logits", why, case.retype("linear"))
     if loss.from_logits is None:
         return None
+    if activation in SPOILED:
+        return _no_probabilities(case)
     if loss.from_logits:
         return _from_logits(case)
     normalized = activation in ("exponential", "softplus") and loss.kind != "binary"
@@ -292,3 +303,34 @@ def _from_logits(case: Case) -> Found | None:
     )
     why = f"the head ends in {activation}, but from_logits=True. {seen}"
     return Found("softmax-from-logits", why, case.recompile(from_logits=False))
+
+
+_SPOILED_BY = {
+    "gated softmax": "its gates scale and mix what softmax gives",
+    "joined softmax": "it joins the softmax of both directions",
+    "summed sigmoid": "it adds the sigmoids of both directions, up to 2",
+    "summed softmax": "it adds the softmax of both directions",
+}
+
+
+def _no_probabilities(case: Case) -> Found | None:
+    """Say why the softmax in a recurrent head gives no probabilities."""
+    activation, loss = case.head.activation, case.loss
+    below_one = not activation.startswith("summed")
+    if loss.kind == "binary" and below_one and not loss.from_logits:
+        return None  # each value by itself is one, whatever the row sums to
+    layer = case.head.activated_by
+    name = "the head" if layer is None else repr(layer.name)
+    sums = "" if activation == "summed sigmoid" else ", so that rows do not sum to 1"
+    taken = "logits" if loss.from_logits else "probabilities"
+    why = (
+        f"{name} is recurrent, and {_SPOILED_BY[activation]}{sums}: these are neither "
+        f"probabilities nor logits. The loss takes them for {taken}, silently."
+    )
+    if loss.name == "KLDivergence":
+        fix = case.follow(case.dense("softmax"))
+    else:
+        fix = case.follow(case.dense())
+        if not loss.from_logits and not fix.startswith("#"):
+            fix += f"\n{case.recompile(from_logits=True)}"
+    return Found("no-probabilities", why, fix)

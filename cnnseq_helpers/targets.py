@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import keras
 
 from ._case import Case, describe, match
+from ._ctc_rules import ctc_mismatch
 from ._heads import Head, NotBuiltError, read_heads
 from ._labels import (
     Labels,
@@ -19,11 +19,16 @@ from ._labels import (
     count_rows,
     read_labels,
     read_source,
+    rewrite,
 )
 from ._losses import UnknownLossError, read_loss
+from ._metric_rules import metric_mismatches
 from ._pairing import Outputs, pair
 from ._shape_rules import shape_mismatch
+from ._specifications import unknown_rank
+from ._time_distributed import over_unknown_length
 from ._value_rules import activation_mismatch, missing, one_unit, value_mismatch
+from ._vectors import arrange, misplaced
 from .shapes import ShapeError
 
 # These say what could not be checked; all other codes, what does not fit.
@@ -99,6 +104,7 @@ def check_targets(
     label-dtype                 numbers as Python objects                     raises
     label-missing               NaN or infinity                               silent
     not-batched                 a data set of single samples                  raises
+    unknown-rank                a data set without a promised number of axes  raises
     batch-size                  labels and inputs differ in number            raises
     outputs                     other outputs than the model's                raises
     units                       too few or too many units                     varies
@@ -111,6 +117,7 @@ def check_targets(
     per-step-output             one label a sequence, an output each step     varies
     per-sequence-output         a label each step, one output a sequence      varies
     time-length                 steps (or pixels) lost on the way             varies
+    time-distributed            TimeDistributed over an unknown time length  varies
     label-axes                  the right values in other axes                varies
     label-shape                 any other shape                               varies
     labels-from-one             classes counted from 1                        varies
@@ -121,6 +128,9 @@ def check_targets(
     labels-beyond-activation    targets that the activation can't reach       silent
     softmax-from-logits         probabilities, but ``from_logits=True``       varies
     logits-as-probabilities     logits, but ``from_logits=False``             silent
+    no-probabilities            gated or added up behind softmax (recurrent)  silent
+    ctc-length                  more letters than steps in the output (CTC)   silent
+    metric                      a compiled metric of something else           varies
     head-activation             an activation that bounds the logits          silent
     not-built, no-loss          nothing to compare the labels with yet
     unknown-loss                a loss whose labels are not known
@@ -220,6 +230,8 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
         message = "The data set gives single samples, without a batch axis."
         yield TargetProblem("not-batched", message, "y = y.batch(32)")
         return
+    if found := unknown_rank(model, y, source):
+        yield TargetProblem("unknown-rank", *found)
     outputs = Outputs([], None)
     try:
         outputs = Outputs(*read_heads(model, source.x))
@@ -227,6 +239,9 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
         message = "The model is not built, so the shapes of its outputs are not known."
         fix = "# Call it on a batch first, model(x[:1]), and check again."
         yield TargetProblem("not-built", message, fix)
+    rebuildable = all(head.rebuildable for head in outputs.heads)
+    if outputs.heads and (lost := over_unknown_length(model, y, source, rebuildable)):
+        yield TargetProblem("time-distributed", *lost)
     loss = getattr(model, "loss", None) if loss is None else loss
     if loss is None:
         message = "There is no loss: none was given, and none was compiled."
@@ -238,12 +253,12 @@ def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
             read.append((head, read_labels(given, place, weights, source)))
         except UnreadableError as error:
             yield TargetProblem(error.code, str(error), error.fix)
-    if problem := _counts(read, source):
+    if problem := _counts(read, source, outputs, loss):
         yield problem  # what follows would be read off the wrong rows
         return
     for head, labels in read:
         if head is not None and loss is not None:
-            yield from _hold_together(head, labels, loss, outputs, source)
+            yield from _hold_together(model, head, labels, loss, outputs, source)
 
 
 def _has_no_batch(model: Any, source: Source) -> bool:
@@ -258,7 +273,7 @@ def _has_no_batch(model: Any, source: Source) -> bool:
 
 
 def _counts(
-    read: list[tuple[Head | None, Labels]], source: Source
+    read: list[tuple[Head | None, Labels]], source: Source, outputs: Outputs, loss: Any
 ) -> TargetProblem | None:
     """Compare how many samples there are of everything."""
     ours, inputs = {labels.shape[0] for _, labels in read}, count_rows(source.x)
@@ -271,19 +286,39 @@ def _counts(
         "belong to their samples, one by one."
     )
     fix = "# Find out which samples have no label, or which labels no sample."
-    if len(read) == len(inputs) == 1 and source.kind == "arrays":
-        (head, labels), (rows,) = read[0], inputs
-        steps = head.shape[1:-1] if head is not None else ()
-        if steps and labels.shape[0] == rows * math.prod(size or 0 for size in steps):
-            fix = f"y = np.reshape(y, {(rows, *steps, *labels.shape[1:])})"
+    for head, labels in read if len(inputs) == 1 else []:
+        (rows,) = inputs
+        if labels.shape[0] == rows:
+            continue
+        kind = _kind_of(head, labels, outputs, loss)
+        if found := arrange(head, labels, kind, rows):
+            fix = rewrite(source, labels.place, found.fix)
+            if source.kind != "arrays":  # whose last batch may be smaller
+                fix = fix.replace(f"({rows},", "(-1,")
+            message = f"{message} Here {found.why}"
+            return TargetProblem(found.code, message, fix)
     return TargetProblem("batch-size", message, fix)
+
+
+def _kind_of(head: Head | None, labels: Labels, outputs: Outputs, loss: Any) -> str:
+    if head is None or loss is None:
+        return ""
+    try:
+        return read_loss(outputs.loss_of(head, loss)[0], head.shape, labels.shape).kind
+    except UnknownLossError:
+        return ""
 
 
 # --- One output with its labels and its loss ------------------------------------------
 
 
 def _hold_together(
-    head: Head, labels: Labels, loss: Any, outputs: Outputs, source: Source
+    model: Any,
+    head: Head,
+    labels: Labels,
+    loss: Any,
+    outputs: Outputs,
+    source: Source,
 ) -> Iterator[TargetProblem]:
     own, place = outputs.loss_of(head, loss)
     try:
@@ -294,9 +329,18 @@ def _hold_together(
         return
     every_output = outputs.as_code(source.y, loss)
     case = Case(head, labels, known, source, place, every_output)
-    rules = (missing, one_unit, shape_mismatch, value_mismatch)
+    rules: tuple[Any, ...] = (
+        missing,
+        misplaced,
+        one_unit,
+        shape_mismatch,
+        value_mismatch,
+    )
+    if known.kind == "ctc":
+        rules = (missing, ctc_mismatch)
     unfit = next((found for rule in rules if (found := rule(case))), None)
-    for found in (unfit, activation_mismatch(case)):
+    measured = [] if unfit else metric_mismatches(model, case, outputs)
+    for found in (unfit, activation_mismatch(case), *measured):
         if found:
             message = f"{describe(case)}: {found.why}"
             yield TargetProblem(found.code, message, found.fix)

@@ -14,7 +14,14 @@ from keras import layers
 
 from cnnseq_helpers import ShapeError, check_targets, checked_targets
 
-from .targets_catalogue import BATCH, RIGHT, WRONG, OwnModel, two_outputs
+from . import targets_catalogue
+from .targets_catalogue import BATCH, OwnModel, two_outputs
+from .targets_data import RIGHT_DATA, WRONG_DATA
+from .targets_relatives import RIGHT_HEADS, WRONG_HEADS
+from .targets_traps import RIGHT_TRAPS, WRONG_TRAPS
+
+RIGHT = targets_catalogue.RIGHT | RIGHT_HEADS | RIGHT_DATA | RIGHT_TRAPS
+WRONG = targets_catalogue.WRONG | WRONG_HEADS | WRONG_DATA | WRONG_TRAPS
 
 
 def codes(*arguments, **options):
@@ -411,6 +418,32 @@ def test_other_numbers_of_labels_are_never_paired_by_a_fix(count):
     assert problem.fix.startswith("#")
 
 
+def test_one_sequence_of_any_length_is_no_row_of_samples():
+    model = keras.Sequential([keras.Input((None, 3)), layers.Dense(4)])
+    rows = np.eye(4)[np.arange(7) % 4][None]
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    assert check_targets(model, rows, loss) == []
+
+
+WITHOUT_INPUTS = {
+    "one-hot rows in a vector": (np.eye(4)[some].reshape(-1), "batch-size"),
+    "one-hot columns": (np.eye(4)[some].T, "label-axes"),
+    "one row of indices": (some[None], "label-axes"),
+    "one row of one-hot rows": (np.eye(4)[some][None], "label-axes"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_INPUTS.values(), ids=list(WITHOUT_INPUTS))
+def test_misplaced_samples_are_found_by_the_labels_alone(case):
+    y, code = case
+    names = {"y": y, "np": np}
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    (problem,) = check_targets(classifier(), y, loss)
+    assert problem.code == code
+    exec(problem.fix, names)
+    assert len(names["y"]) == 8
+
+
 def test_loss_of_ones_own_may_want_missing_labels():
     assert codes(classifier(1), np.full(8, np.nan), masking_loss) == ["unknown-loss"]
 
@@ -525,6 +558,7 @@ def test_table_of_codes_tells_what_fit_does():
         outcome = outcomes.pop() if len(outcomes) == 1 else "varies"
         assert told[code] == outcome, code
     unfit = {code for _, _, _, codes in ODD.values() for code in codes}
+    unfit.add("metric")  # which has a file of its own
     assert set(told) == seen.keys() | unfit
 
 
