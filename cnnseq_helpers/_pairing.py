@@ -16,6 +16,7 @@ class Outputs(NamedTuple):
 
     @property
     def names(self) -> list[Any]:
+        """How the outputs are called: by name, or by number."""
         return [head.name for head in self.heads]
 
     def loss_of(self, head: Head, loss: Any) -> tuple[Any, str]:

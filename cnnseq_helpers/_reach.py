@@ -59,6 +59,7 @@ def _each_rank(*kinds: str) -> set[str]:
     return {f"{kind}{rank}D" for kind in kinds for rank in (1, 2, 3)}
 
 
+_KNOWN_PACKAGES = ("keras", "cnnseq_helpers")
 _MASKED = {"MaskedConv1D", "MaskedMaxPooling1D", "MaskedAveragePooling1D"}
 _CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv") | {"MaskedConv1D"}
 _POOLINGS = _each_rank("MaxPooling", "AveragePooling") | _MASKED - {"MaskedConv1D"}
@@ -122,7 +123,7 @@ def _rule(
     layer: Any, shapes: Sequence[Shape], reaches: Sequence[Reach]
 ) -> Reach | NoReach:
     kind, rank = type(layer).__name__, len(shapes[0])
-    if type(layer).__module__.split(".")[0] not in ("keras", __package__):
+    if type(layer).__module__.split(".")[0] not in _KNOWN_PACKAGES:
         return _unknown(layer, "is not one of Keras's own layers or this package's")
     if not _is_plain(getattr(layer, "activation", None)):
         return _unknown(layer, "has an activation of its own")
