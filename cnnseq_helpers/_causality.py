@@ -13,7 +13,7 @@ from ._invariance import as_wide_floats, differences, takes_mask
 from ._states import forget
 from .shapes import ShapeError
 
-CAUSAL = "assert_causal"
+CHECK = "assert_causal"
 # How large a change is beside the data; 0 puts real values in disorder. Small ones are
 # lost in inactive ReLUs, large ones in saturated units, and each has a second try.
 _SIZES = (0, 0, 1, 1, 30, 30, 1000, 1000)
@@ -40,7 +40,7 @@ def check_inputs(x: Any) -> Any:
     if len(batches) != 1 or 0 in batches or max(steps, default=0) < 2 or not numbers:
         found = [f"{each.dtype} {each.shape}" for each in arrays[:4]]
         raise ShapeError(
-            f"{CAUSAL} expected x (batch, time, ...) of numbers, with at least 2 steps, "
+            f"{CHECK} expected x (batch, time, ...) of numbers, with at least 2 steps, "
             "or a list or dictionary of such arrays for a model of several inputs, got "
             f"{', '.join(found) or 'nothing'}. np.asarray(x) makes one array of nested "
             "lists, x[np.newaxis] a batch of one sequence."
@@ -71,7 +71,7 @@ def _run(model: Any, x: Any) -> list[NDArray[Any]]:
     except Exception as error:
         shapes = ", ".join(str(each.shape) for each in keras.tree.flatten(x))
         raise ShapeError(
-            f"{CAUSAL} called {model.name} on {shapes} and expected arrays, got "
+            f"{CHECK} called {model.name} on {shapes} and expected arrays, got "
             f"{type(error).__name__}: {error} Give x as the model takes it: one array, "
             "a list or a dictionary; [x, mask] for what is called with mask=mask."
         ) from error
@@ -120,7 +120,7 @@ def _common_steps(
             return steps
     found = ", ".join(str(each.shape) for each in outputs)
     raise ShapeError(
-        f"{CAUSAL} expected an output (batch, time, ...) of {model.name} with as many "
+        f"{CHECK} expected an output (batch, time, ...) of {model.name} with as many "
         f"steps as the input, {' or '.join(map(str, lengths))}, got {found}. Give "
         'recurrent layers return_sequences=True, convolutions padding="causal" and no '
         "strides, or hand over the part of the model in front of the layer that drops "
@@ -134,12 +134,12 @@ def _check_output(
     """Refuse outputs in which a move can't be told."""
     if not np.isfinite(output).all():
         raise ValueError(
-            f"{CAUSAL} expected finite numbers from {model.name}, got NaN or infinity "
+            f"{CHECK} expected finite numbers from {model.name}, got NaN or infinity "
             "before any change of x. Look for them in x and in the weights."
         )
     if differences(output, again, tolerance)[1].any():
         raise ValueError(
-            f"{CAUSAL} expected the same outputs when {model.name} is run on x twice, "
+            f"{CHECK} expected the same outputs when {model.name} is run on x twice, "
             "got others. Take out what is random in inference or remembers its last "
             "call."
         )
@@ -194,7 +194,7 @@ def _check_frames(series: Sequence[_Series]) -> None:
         if len(each.frames) > 1 or (len(each.frames) and each.values.dtype.kind == "f"):
             return
     raise ValueError(
-        f"{CAUSAL} puts whole numbers in disorder, and expected at least two different "
+        f"{CHECK} puts whole numbers in disorder, and expected at least two different "
         "steps in x to do so, got one alone. Make x of real sequences."
     )
 

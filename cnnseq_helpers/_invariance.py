@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._states import rnn_states
 from .shapes import ShapeError
 
-PADDING = "assert_padding_invariant"
+DOING = "assert_padding_invariant"
 
 
 def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
@@ -22,13 +22,13 @@ def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
     cure = "pad_batch returns both: x, mask = pad_batch(sequences)."
     if x.ndim < 2 or mask.dtype != bool or mask.shape != x.shape[:2] or not len(x):
         raise ShapeError(
-            f"{PADDING} expected x (batch, time, ...) and a boolean mask (batch, time), "
+            f"{DOING} expected x (batch, time, ...) and a boolean mask (batch, time), "
             f"got {x.shape} and {mask.dtype} {mask.shape}. {cure}"
         )
     if not mask[:, 0].all() or (mask[:, 1:] > mask[:, :-1]).any():
         wrong = np.flatnonzero(~mask[:, 0] | (mask[:, 1:] > mask[:, :-1]).any(axis=1))
         raise ShapeError(
-            f"{PADDING} expected each sequence to start with a real step and to have its "
+            f"{DOING} expected each sequence to start with a real step and to have its "
             f"padding at the end, got another mask for sequence {wrong[0]}. {cure}"
         )
 
@@ -52,11 +52,11 @@ def check_layer(model: Any, doing: str) -> None:
 
 def check_model(model: Any) -> None:
     """Refuse what has no weights to read, and models of one length only."""
-    check_layer(model, PADDING)
+    check_layer(model, DOING)
     for each in keras.tree.flatten(getattr(model, "inputs", None) or []):
         if len(each.shape) > 1 and each.shape[1] is not None:
             raise ShapeError(
-                f"{PADDING} expected a model that takes any number of steps, got "
+                f"{DOING} expected a model that takes any number of steps, got "
                 f"{model.name}, which takes {each.shape[1]}. Build it with "
                 "keras.Input((None, channels)); set_weights(...) copies the weights."
             )
@@ -155,13 +155,13 @@ def compare(
         together = together[: len(alone)]  # an output a step: drop the padded ones
     else:
         raise ShapeError(
-            f"{PADDING} expected outputs of {name} that do not depend on the padding, or "
+            f"{DOING} expected outputs of {name} that do not depend on the padding, or "
             f"have one step more for each, got {alone.shape} without the batch axis, "
             f"and {together.shape} with {change}. Take Flatten or Reshape out."
         )
     if np.isnan(alone).any():
         raise ValueError(
-            f"{PADDING} expected numbers from {name}, got NaN for sequence {number} even "
+            f"{DOING} expected numbers from {name}, got NaN for sequence {number} even "
             "alone and unpadded. Look for NaN in the data and in the weights."
         )
     moved, wrong = differences(alone, together, tolerance)

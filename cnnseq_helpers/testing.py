@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ._causality import CAUSAL, build_as_is, check_inputs, watch
+from ._causality import CHECK, build_as_is, check_inputs, watch
 from ._field import LENGTHS, holds_elsewhere, influence, read_field, time_shape
 from ._invariance import (
-    PADDING,
+    DOING,
     build,
     check_layer,
     check_model,
@@ -131,19 +131,19 @@ MaskedConv1D.
     """
     x, mask = np.asarray(x), np.asarray(mask)
     check_padded(x, mask)
-    build(model, x, mask, PADDING)
+    build(model, x, mask, DOING)
     check_model(model)
     lengths = mask.sum(axis=1).tolist()
     with uneven_weights(model):
         alone = [
-            run(model, x[i : i + 1, :steps], mask[i : i + 1, :steps], PADDING)
+            run(model, x[i : i + 1, :steps], mask[i : i + 1, :steps], DOING)
             for i, steps in enumerate(lengths)
         ]
         for extra in (0, 1, 7, x.shape[1]):
             ends = [(0, 0), (0, extra), *[(0, 0)] * (x.ndim - 2)]
             longer, real = np.pad(x, ends), np.pad(mask, ends[:2])
             for fill in ("zeros", "garbage"):
-                outputs = run(model, refill(longer, real, fill), real, PADDING)
+                outputs = run(model, refill(longer, real, fill), real, DOING)
                 for i, steps in enumerate(lengths):
                     change = f"{longer.shape[1] - steps} steps of {fill}"
                     for before, after in zip(alone[i], outputs, strict=True):
@@ -218,7 +218,7 @@ def assert_causal(model: Any, x: Any, *, tolerance: float = 1e-5) -> None:
     AssertionError: mean looks ahead: x was changed from step 3 on, to other values, \
 and 1 of 3 earlier output steps moved, the first 2; step 2 of sequence 0 moved by ...
     """
-    check_layer(model, CAUSAL)
+    check_layer(model, CHECK)
     x = check_inputs(x)
     build_as_is(model, x)
     with uneven_weights(model, trainable_only=True):
