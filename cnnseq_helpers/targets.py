@@ -46,8 +46,8 @@ class TargetProblem(NamedTuple):
         What does not fit, with the shapes of output and labels by axis name.
     fix : str
         Python that mends it. It sets `model`, `y`, `x` or `loss`, named as in the call
-        of `check_targets`, and uses ``keras`` and ``np``. A line that begins with ``#``
-        says what has to be done by hand.
+        of `check_targets`, or compiles the model anew, and uses ``keras`` and ``np``. A
+        line that begins with ``#`` says what has to be done by hand.
     """
 
     code: str
@@ -139,8 +139,10 @@ def check_targets(
 
     "varies": some cases raise, others warn or train in silence. Labels that a mask or a
     sample weight of 0 leaves out may have any value but NaN; class indices are checked
-    all the same, since the loss looks them up. What is not seen: labels in the wrong
-    order, and mistakes inside a loss of one's own.
+    all the same, since the loss looks them up. Metrics are those that the model was
+    compiled with. Without `x`, samples along another axis are told by the labels alone,
+    as far as they can: one-hot rows in one long vector, but not numbers. What is not
+    seen: labels in the wrong order, and mistakes inside a loss of one's own.
 
     Examples
     --------

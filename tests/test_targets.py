@@ -18,7 +18,7 @@ from . import targets_catalogue
 from .targets_catalogue import BATCH, OwnModel, two_outputs
 from .targets_data import RIGHT_DATA, WRONG_DATA
 from .targets_relatives import RIGHT_HEADS, WRONG_HEADS
-from .targets_traps import RIGHT_TRAPS, WRONG_TRAPS
+from .targets_traps import RIGHT_TRAPS, WRONG_TRAPS, of_unknown_length
 
 RIGHT = targets_catalogue.RIGHT | RIGHT_HEADS | RIGHT_DATA | RIGHT_TRAPS
 WRONG = targets_catalogue.WRONG | WRONG_HEADS | WRONG_DATA | WRONG_TRAPS
@@ -442,6 +442,30 @@ def test_misplaced_samples_are_found_by_the_labels_alone(case):
     assert problem.code == code
     exec(problem.fix, names)
     assert len(names["y"]) == 8
+
+
+class OwnFrames(keras.Model):
+    """A model with a call of its own, which no graph describes."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = layers.TimeDistributed(layers.Dense(4))
+        self.lstm = layers.LSTM(4)
+        self(np.zeros((1, 20, 3), "float32"))
+
+    def call(self, inputs):
+        return self.lstm(self.steps(inputs))
+
+
+def test_time_distributed_in_a_model_of_ones_own_is_mended_by_hand():
+    model, inputs = OwnFrames(), np.zeros((8, 20, 3), "float32")
+    assert check_targets(model, np.zeros((8, 4)), "mse", x=inputs) == []
+    (problem,) = check_targets(
+        model, of_unknown_length(inputs, np.zeros((8, 4))), "mse"
+    )
+    assert problem.code == "time-distributed"
+    assert problem.fix.startswith("#")
+    assert "call" not in vars(model.steps)
 
 
 def test_loss_of_ones_own_may_want_missing_labels():
