@@ -117,7 +117,7 @@ def check_targets(
     per-step-output             one label a sequence, an output each step     varies
     per-sequence-output         a label each step, one output a sequence      varies
     time-length                 steps (or pixels) lost on the way             varies
-    time-distributed            TimeDistributed over an unknown time length  varies
+    time-distributed            TimeDistributed over an unknown time length   varies
     label-axes                  the right values in other axes                varies
     label-shape                 any other shape                               varies
     labels-from-one             classes counted from 1                        varies
