@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import cnnseq_helpers as helpers
-from cnnseq_helpers.strips import draw_horizons
+from cnnseq_helpers.plotting import draw_horizons
 
 HERE = Path(__file__).parent
 METHODS = ("recurrent", "ConvLSTM", "convolutional", "Keras example")

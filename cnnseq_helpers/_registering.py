@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 _PACKAGE = "cnnseq_helpers"
+
 _LAYERS = (
     "BatchApply",
     "MaskedAveragePooling1D",

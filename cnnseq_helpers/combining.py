@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from .shapes import ShapeError, _check_whole, name_axes
+from .shapes import (
+    ShapeError,
+    _check_whole,
+    check_convolutions,
+    check_input_shape,
+    name_axes,
+)
 
 
 @keras.saving.register_keras_serializable(package="cnnseq_helpers")
@@ -119,6 +125,7 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
 
 # What a series is pooled by, and the side in pixels down to which frames are halved.
 _POOL = 4
+
 _LARGEST_SIDE = 4
 
 
@@ -203,48 +210,6 @@ def read_steps(
         return inputs, along_time(inputs, filters, kernel_size)
     cnn = _frame_by_frame(doing, shape[1:], filters, kernel_size)
     return inputs, BatchApply(cnn, name="each_frame")(inputs)
-
-
-def check_input_shape(doing: str, input_shape: Any, *forms: str) -> tuple[Any, ...]:
-    """Return an input shape that has one of the forms, or refuse it.
-
-    A form names the axes, the first of which is time: ``"time channels"``. Sizes are
-    known, but for time.
-    """
-    shape = _as_tuple(input_shape)
-    axes = [form.split() for form in forms]
-    if len(shape) not in map(len, axes) or None in shape[1:]:
-        expected = " or ".join(f"({', '.join(names)})" for names in axes)
-        raise ShapeError(
-            f"{doing} expected an input_shape {expected}, known but for time, got "
-            f"{input_shape!r}. Leave the batch axis out; a grey frame has 1 channel."
-        )
-    for size in shape:
-        if size is not None:
-            _check_whole(doing, f"each size of {shape}", size)
-    return shape
-
-
-def _as_tuple(sequence: Any) -> tuple[Any, ...]:
-    """Return what a tuple, list, array or shape holds; nothing for anything else."""
-    plain = isinstance(sequence, Iterable) and not isinstance(sequence, str)
-    return tuple(sequence) if plain else ()
-
-
-def check_convolutions(
-    doing: str, filters: Any, kernel_size: Any
-) -> tuple[list[int], int]:
-    """Return output channels and kernel size as whole numbers, or refuse them."""
-    numbers = _as_tuple(filters)
-    if not numbers:
-        raise ShapeError(
-            f"{doing} expected filters to be a sequence, one number for each "
-            f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
-        )
-    return (
-        [_check_whole(doing, "each of filters", number) for number in numbers],
-        _check_whole(doing, "kernel_size", kernel_size),
-    )
 
 
 def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:

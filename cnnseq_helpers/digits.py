@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from .shapes import _check_whole
 
 _STEPS_A_PIXEL = 8
+
 _CLIPS_AT_ONCE = 250
+
 _FIRST_TEST_IMAGE = 1500
 
 #: The eight directions, clockwise: each name with its step along (height, width).

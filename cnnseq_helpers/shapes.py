@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 Array = TypeVar("Array")
@@ -254,3 +254,48 @@ def _check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
             f"got {value!r}. Change {name}."
         )
     return number
+
+
+# --- Arguments of models --------------------------------------------------------------
+
+
+def check_input_shape(doing: str, input_shape: Any, *forms: str) -> tuple[Any, ...]:
+    """Return an input shape that has one of the forms, or refuse it.
+
+    A form names the axes, the first of which is time: ``"time channels"``. Sizes are
+    known, but for time.
+    """
+    shape = _as_tuple(input_shape)
+    axes = [form.split() for form in forms]
+    if len(shape) not in map(len, axes) or None in shape[1:]:
+        expected = " or ".join(f"({', '.join(names)})" for names in axes)
+        raise ShapeError(
+            f"{doing} expected an input_shape {expected}, known but for time, got "
+            f"{input_shape!r}. Leave the batch axis out; a grey frame has 1 channel."
+        )
+    for size in shape:
+        if size is not None:
+            _check_whole(doing, f"each size of {shape}", size)
+    return shape
+
+
+def _as_tuple(sequence: Any) -> tuple[Any, ...]:
+    """Return what a tuple, list, array or shape holds; nothing for anything else."""
+    plain = isinstance(sequence, Iterable) and not isinstance(sequence, str)
+    return tuple(sequence) if plain else ()
+
+
+def check_convolutions(
+    doing: str, filters: Any, kernel_size: Any
+) -> tuple[list[int], int]:
+    """Return output channels and kernel size as whole numbers, or refuse them."""
+    numbers = _as_tuple(filters)
+    if not numbers:
+        raise ShapeError(
+            f"{doing} expected filters to be a sequence, one number for each "
+            f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
+        )
+    return (
+        [_check_whole(doing, "each of filters", number) for number in numbers],
+        _check_whole(doing, "kernel_size", kernel_size),
+    )

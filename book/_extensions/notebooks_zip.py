@@ -10,7 +10,7 @@ FOLDER = "convolutions-and-lstms"  # where the files are unpacked to
 FILES = (
     "notebooks/*/*.ipynb",
     "book/_static/explorers/*.svg",  # figures of the notebooks
-    "cnnseq_helpers/*.py",
+    "cnnseq_helpers/**/*.py",
     "cnnseq_helpers/*.pyi",
     "cnnseq_helpers/py.typed",
     "pyproject.toml",

@@ -1,0 +1,358 @@
+"""What leaves a model: its outputs, the layers that made them, what came before.
+
+A Functional or Sequential model is read off its graph. A model with a `call` of its own
+is traced once, as `fit` would, because nothing else knows what it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from .graph import Link, Shape, chain_of, is_model
+
+# Keras's layers and this package's do what their names say; others may do anything.
+KNOWN_PACKAGES = ("keras", "cnnseq_helpers")
+
+CONVOLUTIONS = {
+    f"{kind}{rank}D{end}"
+    for kind in ("Conv", "SeparableConv", "DepthwiseConv")
+    for rank in (1, 2, 3)
+    for end in ("", "Transpose")
+} | {"MaskedConv1D"}
+
+RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
+
+_ANY_RECURRENT = RECURRENT | {"RNN"} | {f"ConvLSTM{rank}D" for rank in (1, 2, 3)}
+
+_WITH_ACTIVATION = CONVOLUTIONS | {"Activation", "Dense", "EinsumDense"}
+
+ACTIVATIONS = {
+    "Activation",
+    "ReLU",
+    "Relu",
+    "Sigmoid",
+    "Softmax",
+    "LogSoftmax",
+    "Tanh",
+}
+
+NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"}
+
+# What leaves probabilities probabilities and logits logits, unit by unit ...
+KEEPS_UNITS = {
+    f"{kind}{rank}D"
+    for kind in ("AveragePooling", "Cropping", "GlobalAveragePooling", "UpSampling")
+    for rank in (1, 2, 3)
+} | {"Cast", "Dropout", "Identity", "MaskedAveragePooling1D"}
+
+KEEPS_UNITS |= {"MaskedGlobalAveragePooling1D"}
+
+# ... and what does so in other axes.
+_MOVES_UNITS = set(
+    "ExpandDims Flatten GetItem Permute RepeatVector Reshape Squeeze Transpose".split()
+)
+
+
+def is_recurrent(layer: Any) -> bool:
+    """Tell whether a layer is one of Keras's recurrent ones, in one or both ways."""
+    return type(layer).__name__ in _ANY_RECURRENT | {"Bidirectional"} and is_known(
+        layer
+    )
+
+
+def is_known(operation: Any) -> bool:
+    """Tell whether an operation is Keras's or this package's."""
+    return type(operation).__module__.split(".")[0] in KNOWN_PACKAGES
+
+
+def last_activation(links: Sequence[Link]) -> tuple[str, bool, Any]:
+    """Follow the links back to the last activation: which, if bare, and whose."""
+    bare = True
+    for link in links:
+        operation, kind = link.operation, type(link.operation).__name__
+        if is_model(operation):
+            graph = getattr(operation, "_functional", operation)
+            if len(graph.outputs) != 1:
+                break
+            inner = last_activation(chain_of(graph.outputs[0], graph))
+            return inner[0], bare and inner[1], None
+        if kind in ("BatchApply", "TimeDistributed"):
+            inner = last_activation([Link(operation.layer, (), (), False)])
+            return inner[0], False, operation
+        if kind in KEEPS_UNITS | _MOVES_UNITS:
+            bare = bare and kind == "Identity"
+            continue
+        activation = activation_of(operation)
+        if (kind, activation) != ("Activation", "linear"):
+            return activation, bare and _is_untouched(link), operation
+    return "unknown", False, None
+
+
+def _is_untouched(link: Link) -> bool:
+    """Tell whether a layer hands on the very tensor that its activation made."""
+    if is_recurrent(link.operation):
+        unrolled = getattr(link.operation, "unroll", False)
+        every_step = getattr(link.operation, "return_sequences", True)
+        return bool(unrolled and not every_step and not link.masked)
+    return not (type(link.operation).__name__ == "MaskedConv1D" and link.masked)
+
+
+def activation_of(operation: Any) -> str:
+    """Name the activation of an operation; "linear" for none, or else "unknown"."""
+    kind = type(operation).__name__
+    if not is_known(operation):
+        return "unknown"
+    if kind in NORMALIZATIONS:
+        return "linear"
+    if kind in ACTIVATIONS - {"Activation"}:
+        plain = getattr(operation, "axis", -1) == -1
+        plain = plain and not getattr(operation, "negative_slope", 0)
+        plain = plain and getattr(operation, "max_value", None) is None
+        return kind.lower() if plain else "unknown"
+    if is_recurrent(operation):
+        return _both_ways(operation) if kind == "Bidirectional" else _one_way(operation)
+    return _named(operation.activation) if kind in _WITH_ACTIVATION else "unknown"
+
+
+def _named(activation: Any) -> str:
+    if isinstance(activation, keras.Layer):
+        return activation_of(activation)
+    if activation is None:
+        return "linear"
+    if not (getattr(activation, "__module__", "") or "").startswith("keras."):
+        return "unknown"
+    return str(activation.__name__).replace("_", "")
+
+
+# --- Recurrent layers -----------------------------------------------------------------
+
+# In these, gates scale and mix what the activation gives.
+_GATED = {"ConvLSTMCell", "GRUCell", "LSTMCell"}
+
+_SOFTMAX = {"softmax", "sparsemax"}
+
+_SIGMOID = {"hardsigmoid", "sigmoid"}
+
+# What stays as it is between the same bounds after a product with a gate.
+_BOUNDLESS = {"linear", "relu", "softplus", "exponential"}
+
+# Rows of these do not sum to one, and a sum of two sigmoids goes up to 2.
+SPOILED = {"gated softmax", "joined softmax", "summed sigmoid", "summed softmax"}
+
+
+def _one_way(layer: Any) -> str:
+    # The second output of a recurrent layer, its cell state, knows no bounds.
+    if getattr(layer, "return_state", False):
+        return "unknown"
+    cell = layer.cell
+    while type(cell).__name__ == "StackedRNNCells":
+        cell = cell.cells[-1]
+    kind = type(cell).__name__
+    if not is_known(cell) or kind not in _GATED | {"SimpleRNNCell"}:
+        return "unknown"
+    activation = _named(cell.activation)
+    if kind == "SimpleRNNCell":
+        return activation
+    if activation in _SOFTMAX:
+        return "gated softmax"
+    gates = _named(cell.recurrent_activation)
+    return activation if gates in _SIGMOID or activation == "linear" else "unknown"
+
+
+def _both_ways(layer: Any) -> str:
+    one, other = (
+        _one_way(each) for each in (layer.forward_layer, layer.backward_layer)
+    )
+    merged = layer.merge_mode
+    if one != other:
+        return "unknown"
+    if merged is None or one in {"gated softmax", *_BOUNDLESS}:
+        return "summed softmax" if (one, merged) == ("gated softmax", "sum") else one
+    if one in _SOFTMAX and merged != "ave":
+        return "summed softmax" if merged == "sum" else "joined softmax"
+    if merged == "sum":
+        return "summed sigmoid" if one in _SIGMOID else "unknown"
+    return one
+
+
+# --- Outputs --------------------------------------------------------------------------
+
+
+class NotBuiltError(Exception):
+    """A model whose output shapes are not known yet."""
+
+
+class Head(NamedTuple):
+    """One output of a model.
+
+    Attributes
+    ----------
+    name : str or int
+        Its key, its name or its number in the model's outputs; "" for a single one.
+    number : int
+        Which of the outputs it is.
+    shape : tuple
+        (batch, ..., units), None where unknown.
+    activation : str
+        The last activation: "linear", "softmax", ...; "unknown" if it can't be told.
+    activated_by : keras.Operation or None
+        The operation that applies it.
+    bare : bool
+        Whether nothing follows that activation, so that Keras takes the logits in
+        front of it for its loss.
+    layer : keras.Layer or None
+        The layer whose number of units is that of the output.
+    masked : bool
+        Whether a mask comes with the output, so that the loss leaves steps out.
+    extendable : bool
+        Whether the model is of one of Keras's own classes, its inputs no dictionary.
+    rebuildable : bool
+        Whether nothing but weights is lost when it is built anew: all layers are
+        Keras's or this package's, none is frozen, adapted or a Lambda.
+    chain : tuple of Link
+        From the output back to the input, along the tensors with the most axes.
+    """
+
+    name: str | int
+    number: int
+    shape: Shape
+    activation: str
+    activated_by: Any
+    bare: bool
+    layer: Any
+    masked: bool
+    extendable: bool
+    rebuildable: bool
+    chain: tuple[Link, ...]
+
+
+def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
+    """Return the outputs of a model in order, and their structure by name or number."""
+    if is_model(model):
+        graph = getattr(model, "_functional", model)
+        structure, read = graph._outputs_struct, _read_graph
+    else:
+        structure, read = _trace(model, x), _read_traced
+    outputs = keras.tree.flatten(structure)
+    if keras.tree.is_nested(structure) and len(outputs) != len(structure):
+        raise NotImplementedError("outputs inside of outputs are not looked at")
+    if isinstance(structure, dict):
+        names: list[Any] = sorted(structure)
+    elif len(outputs) == 1:
+        names = [""]
+    else:
+        names = getattr(model, "output_names", None) or list(range(len(outputs)))
+    named = enumerate(zip(names, outputs, strict=True))
+    heads = [read(model, name, number, one) for number, (name, one) in named]
+    if read is _read_traced and x is None:
+        # The length of the first call is not a property of the model.
+        heads = [head._replace(shape=_any_length(head.shape)) for head in heads]
+    return heads, structure
+
+
+def _any_length(shape: Shape) -> Shape:
+    return (*[None] * (len(shape) - 1), *shape[-1:])
+
+
+# --- Functional and Sequential models -------------------------------------------------
+
+_SIZED = {kind for kind in CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"Dense"}
+
+
+def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
+    graph = getattr(model, "_functional", model)
+    chain = tuple(chain_of(output, graph))
+    operations = [link.operation for link in chain]
+    activation, bare, activated_by = last_activation(chain)
+    # A loss in another precision casts, and Keras loses sight of the logits.
+    bare = bare and output.dtype == keras.config.floatx()
+    layer, masked = _unit_layer(operations), getattr(output, "_keras_mask", None)
+    shape = tuple(output.shape)
+    own = type(model).__module__.startswith("keras.")
+    own = own and not isinstance(graph._inputs_struct, dict)
+    return Head(
+        name=name,
+        number=number,
+        shape=shape,
+        activation=activation,
+        activated_by=activated_by,
+        bare=bare,
+        layer=layer,
+        masked=masked is not None,
+        extendable=own,
+        rebuildable=own and _forgets_nothing(model),
+        chain=chain,
+    )
+
+
+def _forgets_nothing(model: Any) -> bool:
+    return all(
+        layer.trainable
+        and not hasattr(layer, "adapt")
+        and is_known(layer)
+        and type(layer).__name__ != "Lambda"
+        for layer in model._flatten_layers(include_self=False)
+    )
+
+
+def _unit_layer(operations: list[Any]) -> Any:
+    """Return the layer whose units are those of the output, if it can be told."""
+    for operation in operations:
+        kind = type(operation).__name__
+        if type(getattr(operation, "layer", operation)).__name__ in _SIZED:
+            return operation
+        if kind not in KEEPS_UNITS | NORMALIZATIONS | ACTIVATIONS:
+            return None
+    return None
+
+
+# --- Models with a call of their own --------------------------------------------------
+
+
+def _trace(model: Any, x: Any) -> Any:
+    """Run a model symbolically on inputs like `x`, or like those that built it."""
+    import tensorflow as tf
+
+    def like(array: Any) -> Any:
+        array = array if hasattr(array, "dtype") else np.asarray(array)
+        return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
+
+    if not getattr(model, "built", False):
+        raise NotBuiltError
+    if x is None:
+        x = getattr(model, "_inputs_struct", None)
+    if x is None:
+        shape = (model._build_shapes_dict or {}).get("input_shape")
+        if shape is None:
+            raise NotBuiltError
+        x = keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s), shape)
+    # The scope keeps losses and changes of variables away from the model.
+    with keras.StatelessScope():
+        traced = tf.function(lambda x: model(x, training=False), autograph=False)
+        specification = keras.tree.map_structure(like, x)
+        return traced.get_concrete_function(specification).structured_outputs
+
+
+def _read_traced(model: Any, name: str | int, number: int, output: Any) -> Head:
+    operation, bare = output.op, output.dtype.name == keras.config.floatx()
+    while operation.type in ("Identity", "Reshape", "Squeeze", "ExpandDims"):
+        bare = bare and operation.type == "Identity"
+        operation = operation.inputs[0].op
+    activation = "unknown"
+    if operation.type in ("Relu", "Sigmoid", "Softmax", "Tanh"):
+        activation = operation.type.lower()
+    elif operation.type == "BiasAdd" or _multiplies_weights(operation):
+        activation = "linear"
+    shape = tuple(output.shape)
+    return Head(
+        name, number, shape, activation, None, bare, None, False, False, False, ()
+    )
+
+
+def _multiplies_weights(operation: Any) -> bool:
+    weights = operation.type in ("Conv2D", "MatMul") and operation.inputs[1].op.type
+    return bool(weights == "ReadVariableOp")

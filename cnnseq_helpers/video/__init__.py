@@ -1,0 +1,4 @@
+"""Clips: their files, and models that predict the frames that follow.
+
+May import `shapes`, `tracing` and `combining`.
+"""
