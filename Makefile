@@ -39,7 +39,7 @@ notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
 
 test: $(READY) ## run every test, each notebook included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 	$(BIN)/python -m pytest tests/browser
