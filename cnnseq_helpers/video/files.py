@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import require
 from ..shapes import ShapeError, _check_whole
 from .endings import ClipError, Shown, check_ending
 
@@ -263,14 +264,8 @@ _MOST_PIXELS = 2**26
 
 
 def _import_av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(
-            "cnnseq_helpers.video reads and writes through PyAV, which is not "
-            "installed. Install the extra: pip install 'cnnseq-helpers[video]'."
-        ) from error
-    return av
+    reading = "cnnseq_helpers reads and writes video files through"
+    return require("av", reading, package="PyAV", extra="video")
 
 
 # --- Reading --------------------------------------------------------------------------
