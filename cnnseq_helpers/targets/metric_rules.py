@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from ..tracing.graph import compile_settings
 from .cases import Case, Found
 from .labels import are_rows, are_yes_or_no, hold_several
 from .pairing import Outputs
@@ -216,10 +217,9 @@ def _counted(case: Case) -> Any:
 def _recompile(model: Any, metric: Metric, instead: str, alone: bool) -> str:
     """Write the call of compile, if nothing else was set in it."""
     usual = {"jit_compile": ("auto",), "steps_per_execution": (1,)}
-    config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
     set_too = [
         name
-        for name, value in config.items()
+        for name, value in compile_settings(model).items()
         if name not in ("optimizer", "loss", "metrics")
         and value not in (None, False, *usual.get(name, ()))
     ]
