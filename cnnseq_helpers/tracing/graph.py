@@ -12,6 +12,8 @@ Relied on, as in Keras 3.8 to 3.15:
 - ``_keras_mask`` of a symbolic tensor, which is only asked whether there is one;
 - ``_flatten_layers()`` of a layer: itself and all inside it;
 - ``_compile_config`` and ``_build_shapes_dict`` of a model: how it was compiled, built;
+- ``_compile_metrics`` of a model, with ``_user_metrics`` and
+  ``_user_weighted_metrics``: the metrics as `compile` was given them;
 - ``_fn_kwargs`` of a loss that wraps a function;
 - the module ``keras.src.activations``, in which Keras's activations are defined.
 """
@@ -77,6 +79,14 @@ def compile_settings(model: Any) -> dict[str, Any]:
     """Return what `compile` was given; nothing if it was not called."""
     config = getattr(model, "_compile_config", None)
     return dict(getattr(config, "config", None) or {})
+
+
+def compiled_metrics(model: Any) -> list[Any]:
+    """Return the metrics, and the weighted ones, as `compile` was given them."""
+    compiled = getattr(model, "_compile_metrics", None)
+    if compiled is None:
+        return []
+    return [compiled._user_metrics, compiled._user_weighted_metrics]
 
 
 def built_shape(model: Any) -> Any:

@@ -299,9 +299,13 @@ def sample_times(
     taken = 0
     with _opened(path) as opened:
         tick = opened[1].time_base
+        last = Fraction(0)
         for frame, end in _with_ends(opened):
-            # Times were rounded to ticks: half a tick may decide nothing.
-            due = math.ceil((end - Fraction(1, 2)) * tick * rate)
+            # Times were rounded to ticks, so half a tick may decide nothing. Where a
+            # frame lasts a tick or a few, as in avi, they are exact, but for the rate.
+            lasts, last = end - last, end
+            rounding = Fraction(1, 2) if lasts >= 10 else Fraction(lasts) / 1000
+            due = math.ceil((end - rounding) * tick * rate)
             if due > taken:
                 pictures.append(_picture(frame, size, channels, reformatter))
                 copies.append(due - taken)
