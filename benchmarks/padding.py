@@ -78,7 +78,7 @@ def choices():
 
     A fold holds six consecutive utterances of each speaker, which were spoken together.
     """
-    x, y = helpers.load_japanese_vowels().split("train")
+    x, y = helpers.load_dataset("JapaneseVowels").split("train")
     x, mask = helpers.pad_batch(x)
     fold = np.arange(len(y)) % 30 // 6
     assert np.bincount(y).tolist() == [30] * 9
@@ -112,7 +112,7 @@ def _cnn(kernel_size):
 
 def vowels():
     """Yield rows for JapaneseVowels: what was done, and its accuracies."""
-    data = helpers.load_japanese_vowels()
+    data = helpers.load_dataset("JapaneseVowels")
     both, labels = (data.x_train, data.x_test), (data.y_train, data.y_test)
     masked = [helpers.pad_batch(each, length=29) for each in both]
 
@@ -147,7 +147,7 @@ def vowels():
 
 def gestures():
     """Yield rows for PickupGestureWiimoteZ: the mask, then the way of batching."""
-    data = helpers.load_pickup_gestures()
+    data = helpers.load_dataset("PickupGestureWiimoteZ")
     both, labels = (data.x_train, data.x_test), (data.y_train, data.y_test)
     masked = [helpers.pad_batch(each, length=361) for each in both]
 
@@ -210,9 +210,9 @@ class Shuffled(keras.utils.PyDataset):
         return helpers.pad_batch([self.sequences[i] for i in batch]), self.labels[batch]
 
 
-def epoch_ratios(load, batch_size, rounds=12):
+def epoch_ratios(name, batch_size, rounds=12):
     """Return seconds of an epoch in buckets over those shuffled, round by round."""
-    x, y = load().split("train")
+    x, y = helpers.load_dataset(name).split("train")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     pairs = []
     for batches in (
@@ -272,10 +272,10 @@ def ratio_table():
     names = {
         "`pad_batch` / `pad_sequences`, 5 000 series": padding_ratios(),
         "an epoch in buckets / shuffled, JapaneseVowels": epoch_ratios(
-            helpers.load_japanese_vowels, 32
+            "JapaneseVowels", 32
         ),
         "an epoch in buckets / shuffled, PickupGestureWiimoteZ": epoch_ratios(
-            helpers.load_pickup_gestures, 10
+            "PickupGestureWiimoteZ", 10
         ),
     }
     lines = ["**Ratios of times**", "", "| | median | quartiles |", "|---|---|---|"]

@@ -4,10 +4,7 @@ from .converting.conversion import to_cnn1d as to_cnn1d
 from .converting.distilling import distill as distill
 from .converting.temporal import cnn1d as cnn1d
 from .datasets import Dataset as Dataset
-from .datasets import load_basic_motions as load_basic_motions
 from .datasets import load_dataset as load_dataset
-from .datasets import load_japanese_vowels as load_japanese_vowels
-from .datasets import load_pickup_gestures as load_pickup_gestures
 from .digits import DIRECTIONS as DIRECTIONS
 from .digits import drifting_digits as drifting_digits
 from .digits import moving_digits as moving_digits

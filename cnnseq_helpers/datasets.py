@@ -1,6 +1,6 @@
 """Real recordings that ship inside installed packages: nothing is downloaded.
 
-Every loader returns a `Dataset`: recordings of (time, channel) with labels. They are
+`load_dataset` returns a `Dataset`: recordings of (time, channel) with labels. They are
 one array (sample, time, channel) if all are equally long, and a list if not.
 """
 
@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ._extras import require
 
 Recordings: TypeAlias = NDArray[np.float32] | list[NDArray[np.float32]]
 
@@ -72,103 +74,6 @@ _CHANNELS = {
 }
 
 
-def load_basic_motions() -> Dataset:
-    """Return BasicMotions: 80 recordings of four activities from a smart watch.
-
-    Each recording lasts 10 s at 10 samples a second: 100 steps of 6 channels, three of
-    the accelerometer and three of the gyroscope. 40 recordings are for training, 40 for
-    testing. The source does not state the units, nor which student made a recording.
-
-    Returns
-    -------
-    Dataset
-        `x_train` and `x_test` are (40, 100, 6).
-
-    Raises
-    ------
-    ImportError
-        If aeon, which ships the recordings, is not installed.
-
-    Notes
-    -----
-    The data are described in Bagnall et al., "The UEA multivariate time series
-    classification archive, 2018", arXiv:1811.00075, and in the header of aeon's file.
-
-    Examples
-    --------
-    >>> data = load_basic_motions()
-    >>> data.x_train.shape, data.x_train.dtype
-    ((40, 100, 6), dtype('float32'))
-    >>> data.class_names
-    ('badminton', 'running', 'standing', 'walking')
-    """
-    return load_dataset("BasicMotions")
-
-
-def load_japanese_vowels() -> Dataset:
-    """Return JapaneseVowels: nine men saying two vowels, one after the other.
-
-    Who is it? Each of 640 utterances is a series of 12 coefficients, of a cepstrum by
-    linear prediction. 270 utterances of 7 to 26 steps are for training, 30 by each man;
-    370 of 7 to 29 steps for testing, 24 to 88 by each.
-
-    Returns
-    -------
-    Dataset
-        `x_train` and `x_test` are lists of (time, 12).
-
-    Raises
-    ------
-    ImportError
-        If aeon, which ships the recordings, is not installed.
-
-    Notes
-    -----
-    Kudo, Toyama and Shimbo, "Multidimensional curve classification using
-    passing-through regions", Pattern Recognition Letters 20, 1999, and the header of
-    aeon's file.
-
-    Examples
-    --------
-    >>> data = load_japanese_vowels()
-    >>> len(data.x_train), data.x_train[0].shape, len(data.x_test)
-    (270, (20, 12), 370)
-    """
-    return load_dataset("JapaneseVowels")
-
-
-def load_pickup_gestures() -> Dataset:
-    """Return PickupGestureWiimoteZ: ten people picking up a game controller.
-
-    Who is it? Each of 100 recordings is the acceleration along the controller's z axis:
-    29 to 361 steps of one channel. 50 are for training and 50 for testing, five of each
-    person in either. Now and then a real step is exactly 0. No unit is stated.
-
-    Returns
-    -------
-    Dataset
-        `x_train` and `x_test` are lists of (time, 1).
-
-    Raises
-    ------
-    ImportError
-        If aeon, which ships the recordings, is not installed.
-
-    Notes
-    -----
-    Guna, Humar and Pogačnik, "Intuitive gesture based user identification system",
-    International Conference on Telecommunications and Signal Processing, 2012; edited
-    by H. A. Dau for the UCR archive, as the header of aeon's file says.
-
-    Examples
-    --------
-    >>> data = load_pickup_gestures()
-    >>> len(data.x_train), data.x_train[0].shape, len(data.class_names)
-    (50, (324, 1), 10)
-    """
-    return load_dataset("PickupGestureWiimoteZ")
-
-
 def load_dataset(name: str) -> Dataset:
     """Return a bundled data set by its name in the UCR/UEA archive.
 
@@ -205,27 +110,44 @@ def load_dataset(name: str) -> Dataset:
     Notes
     -----
     aeon's files describe where each comes from; Dau et al., "The UCR time series
-    archive", arXiv:1810.07758, describes the archive.
+    archive", arXiv:1810.07758, describes the archive. Of the sets that chapters use:
+
+    BasicMotions: a student with a smart watch; 10 s at 10 samples a second, three
+    channels of the accelerometer and three of the gyroscope. Neither the units are
+    stated, nor which student made a recording. Bagnall et al., "The UEA multivariate
+    time series classification archive, 2018", arXiv:1811.00075.
+
+    JapaneseVowels: nine men saying two vowels, one after the other; 12 coefficients of
+    a cepstrum by linear prediction. 30 training utterances by each, 24 to 88 for
+    testing. Kudo, Toyama and Shimbo, "Multidimensional curve classification using
+    passing-through regions", Pattern Recognition Letters 20, 1999.
+
+    PickupGestureWiimoteZ: ten people picking up a game controller; the acceleration
+    along its z axis, without a unit. Now and then a real step is exactly 0. Guna, Humar
+    and Pogačnik, "Intuitive gesture based user identification system", International
+    Conference on Telecommunications and Signal Processing, 2012; edited by H. A. Dau.
 
     Examples
     --------
-    >>> load_dataset("BasicMotions").x_test.shape
-    (40, 100, 6)
+    >>> data = load_dataset("BasicMotions")
+    >>> data.x_train.shape, data.x_train.dtype
+    ((40, 100, 6), dtype('float32'))
+    >>> data.class_names
+    ('badminton', 'running', 'standing', 'walking')
+    >>> data = load_dataset("JapaneseVowels")
+    >>> len(data.x_train), data.x_train[0].shape, len(data.x_test)
+    (270, (20, 12), 370)
     """
     if name not in list(_CHANNELS):
         raise ValueError(
             f"load_dataset expected one of {', '.join(sorted(_CHANNELS))}, got "
             f"{name!r}. Only data sets that ship inside aeon need no download."
         )
-    try:
-        from aeon.datasets import load_classification
-    except ImportError as error:
-        raise ImportError(
-            f"load_dataset reads {name} from aeon, which is not installed. "
-            "Install the extra: pip install 'cnnseq-helpers[data]'."
-        ) from error
-    x_train, names_train = load_classification(name, split="train")
-    x_test, names_test = load_classification(name, split="test")
+    aeon = require(
+        "aeon.datasets", f"load_dataset reads {name} from", package="aeon", extra="data"
+    )
+    x_train, names_train = aeon.load_classification(name, split="train")
+    x_test, names_test = aeon.load_classification(name, split="test")
     found = sorted(
         {*names_train}, key=lambda name: (name.isdigit() and int(name), name)
     )

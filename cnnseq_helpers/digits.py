@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._extras import require
 from .shapes import _check_whole
 
 _STEPS_A_PIXEL = 8
@@ -182,14 +183,13 @@ def _glyphs(doing: str, size: int, split: str) -> NDArray[np.float32]:
             f"{doing} expected split 'train' or 'test', got {split!r}. For a "
             "validation set, take other seeds."
         )
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            f"{doing} takes the digits from scikit-learn, which is not installed. "
-            "Install the extra: pip install 'cnnseq-helpers[data]'."
-        ) from error
-    images = (load_digits().images[splits[split]] / 16).astype(np.float32)
+    sklearn = require(
+        "sklearn.datasets",
+        f"{doing} takes the digits from",
+        package="scikit-learn",
+        extra="data",
+    )
+    images = (sklearn.load_digits().images[splits[split]] / 16).astype(np.float32)
     factor = 2 ** ((size // 16).bit_length() - 1)
     # Each new pixel's centre, in old pixels, in units of half a new pixel.
     centres = 2 * np.arange(8 * factor) + 1 - factor

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._extras import require
 from .datasets import Dataset
 from .shapes import ShapeError, _check_whole, check_shape
 from .video.clips import as_alike
@@ -22,14 +23,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot
-    except ImportError as error:
-        raise ImportError(
-            "cnnseq_helpers.plotting draws with matplotlib, which is not installed. "
-            "Install the extra: pip install 'cnnseq-helpers[plot]'."
-        ) from error
-    return matplotlib.pyplot
+    drawing = "cnnseq_helpers.plotting draws with"
+    return require("matplotlib.pyplot", drawing, package="matplotlib", extra="plot")
 
 
 def use_book_style() -> None:
@@ -90,8 +85,8 @@ def plot_recordings(
 
     Examples
     --------
-    >>> from cnnseq_helpers import load_basic_motions
-    >>> figure = plot_recordings(load_basic_motions(), seconds_per_step=0.1)
+    >>> from cnnseq_helpers import load_dataset
+    >>> figure = plot_recordings(load_dataset("BasicMotions"), seconds_per_step=0.1)
     >>> len(figure.axes)
     8
     """

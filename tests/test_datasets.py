@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 
 from cnnseq_helpers import (
-    load_basic_motions,
     load_dataset,
-    load_japanese_vowels,
-    load_pickup_gestures,
 )
 
 # The documented table: name, class, train and test, steps, channels, classes.
@@ -69,7 +66,10 @@ def test_no_recording_is_in_both_splits(name):
 
 
 def test_what_the_docstrings_say():
-    vowels, gestures = load_japanese_vowels(), load_pickup_gestures()
+    vowels, gestures = (
+        load_dataset("JapaneseVowels"),
+        load_dataset("PickupGestureWiimoteZ"),
+    )
     assert np.bincount(vowels.y_train).tolist() == [30] * 9
     assert {*np.bincount(vowels.y_test)} >= {24, 88}
     assert max(map(len, vowels.x_train)) == 26
@@ -81,7 +81,7 @@ def test_what_the_docstrings_say():
 
 
 def test_unknown_names_are_refused():
-    data = load_basic_motions()
+    data = load_dataset("BasicMotions")
     with pytest.raises(ValueError, match="'train' or 'test', got 'validation'"):
         data.split("validation")
     with pytest.raises(ValueError, match="BasicMotions.*, got 'BasicMotion'"):

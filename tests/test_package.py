@@ -48,7 +48,7 @@ def test_shapes_work_without_any_library():
 @pytest.mark.parametrize(
     ("package", "name", "extra"),
     [
-        ("aeon", "load_basic_motions()", "data"),
+        ("aeon", "load_dataset('BasicMotions')", "data"),
         ("sklearn", "moving_digits(1, seed=0)", "data"),
         ("matplotlib", "use_book_style()", "plot"),
         ("av", "read_clip('README.md')", "video"),

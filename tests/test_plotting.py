@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnnseq_helpers import (
-    load_basic_motions,
+    load_dataset,
     plot_recordings,
     plot_scores,
     use_book_style,
@@ -21,7 +21,7 @@ def book_style():
 
 
 def test_recordings_are_drawn_in_seconds():
-    data = load_basic_motions()
+    data = load_dataset("BasicMotions")
     figure = plot_recordings(data, "test", seconds_per_step=0.1)
     first = data.x_test[data.y_test == 0][0]
     lines = figure.axes[0].get_lines()
@@ -32,7 +32,9 @@ def test_recordings_are_drawn_in_seconds():
 
 def test_an_unknown_split_is_refused():
     with pytest.raises(ValueError, match="got 'validation'"):
-        plot_recordings(load_basic_motions(), "validation", seconds_per_step=0.1)
+        plot_recordings(
+            load_dataset("BasicMotions"), "validation", seconds_per_step=0.1
+        )
 
 
 def test_scores_show_every_seed_and_the_mean():
@@ -52,7 +54,7 @@ def test_scores_that_are_no_accuracies_are_refused(values):
 
 
 def test_a_class_without_a_recording_is_named():
-    data = load_basic_motions()
+    data = load_dataset("BasicMotions")
     data = data._replace(y_train=np.zeros_like(data.y_train))
     with pytest.raises(ValueError, match="none of 'running' in 'train'"):
         plot_recordings(data, seconds_per_step=0.1)

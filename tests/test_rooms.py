@@ -7,19 +7,21 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "cnnseq_helpers"
 SHAPES = {"shapes"}
+EXTRAS = {"shapes", "_extras"}
 MAY_IMPORT = {
     "shapes": set(),
     "_registering": set(),
+    "_extras": set(),
     "tracing": SHAPES,
     "combining": SHAPES,
     "padding": SHAPES,
     "targets": SHAPES | {"tracing"},
     "converting": SHAPES | {"tracing", "combining", "padding"},
-    "video": SHAPES | {"tracing", "combining"},
+    "video": EXTRAS | {"tracing", "combining"},
     "testing": SHAPES | {"tracing"},
-    "datasets": SHAPES,
-    "digits": SHAPES,
-    "plotting": SHAPES | {"datasets", "video"},
+    "datasets": EXTRAS,
+    "digits": EXTRAS,
+    "plotting": EXTRAS | {"datasets", "video"},
 }
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import keras
 
 from ..shapes import ShapeError, _check_whole
-from ..tracing.graph import functional_of, is_model
+from ..tracing.graph import (
+    compile_settings,
+    functional_of,
+    is_model,
+    layers_of,
+    name_of_origin,
+)
 from .recurrent import Calls, given_to, holds_recurrent, survey
 from .temporal import OPEN_LENGTH, TemporalConvolutions
 
@@ -86,7 +92,7 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     if receptive_field is not None:
         receptive_field = _check_whole("to_cnn1d", "receptive_field", receptive_field)
     _check_model(model)
-    taken = {layer.name for layer in model._flatten_layers()}
+    taken = {layer.name for layer in layers_of(model)}
     copies = {
         key: _replace(call, receptive_field, taken)
         for key, call in survey(model).items()
@@ -111,7 +117,7 @@ def _check_model(model: Any) -> None:
             f"to_cnn1d expected a model with recurrent layers, got {model.name!r} with "
             "none. It needs no conversion: train it as it is."
         )
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         if getattr(layer, "data_format", None) == "channels_first":
             raise ShapeError(
                 "to_cnn1d expected layers with their channels on the last axis, but "
@@ -178,7 +184,7 @@ def rebuild(model: Any, copies: dict[int, Any]) -> keras.Model:
         graph, input_tensors=inputs, clone_function=copied, call_function=called
     )
     if model.compiled:
-        settings = dict(model._compile_config.config)
+        settings = compile_settings(model)
         # What has a state is made anew; a function or a name serves both.
         for name in ("optimizer", "metrics", "weighted_metrics"):
             settings[name] = keras.tree.map_structure(_anew, settings.get(name))
@@ -194,13 +200,13 @@ def _anew(setting: Any) -> Any:
 
 
 def _copy_input(tensor: Any) -> Any:
-    name = tensor._keras_history.operation.name
+    name = name_of_origin(tensor)
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 
 def _copy(layer: Any) -> Any:
     """Copy a layer with its weights and all else that it learned or adapted to."""
-    kinds = {type(each).__name__: type(each) for each in layer._flatten_layers()}
+    kinds = {type(each).__name__: type(each) for each in layers_of(layer)}
     try:
         with keras.saving.custom_object_scope(kinds):
             return copy.deepcopy(layer)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from keras import layers
 
 from ..shapes import ShapeError
-from ..tracing.graph import is_model, nodes_in_order
+from ..tracing.graph import is_model, layers_of, nodes_in_order
 
 _LAYERS = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 
@@ -75,8 +75,7 @@ def is_recurrent(layer: Any) -> bool:
 
 def holds_recurrent(operation: Any) -> bool:
     """Tell whether a layer or model is or contains a recurrent layer."""
-    inside = getattr(operation, "_flatten_layers", list)
-    return any(map(is_recurrent, inside()))
+    return any(map(is_recurrent, layers_of(operation)))
 
 
 # --- One layer ------------------------------------------------------------------------

@@ -394,7 +394,10 @@ def _is_pair(sequence: Any) -> bool:
         first, second = (np.shape(each) for each in sequence)
     except ValueError:
         return isinstance(sequence, tuple)
-    # In a list, two steps may lack some channels; a number beside an array is no step.
+    # In a list, two steps may lack some channels; a number beside an array is no step,
+    # and nobody writes the two steps of a sequence as a tuple of arrays.
+    if isinstance(sequence, tuple) and all(hasattr(each, "shape") for each in sequence):
+        return () not in (first, second) or first != second
     return first != second and (isinstance(sequence, tuple) or () in (first, second))
 
 

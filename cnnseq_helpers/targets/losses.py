@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from ..tracing.graph import wrapped_options
+
 # What the labels of a loss look like, beside an output (batch, ..., units).
 KINDS = {
     "SparseCategoricalCrossentropy": "sparse",
@@ -81,7 +83,7 @@ def read_loss(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Lo
             f"Keras can make no loss of {loss!r} ({error})"
         ) from None
     if type(loss).__name__ == "LossFunctionWrapper":
-        options, loss = dict(loss._fn_kwargs), loss.fn
+        options, loss = wrapped_options(loss), loss.fn
     name = getattr(loss, "__name__", type(loss).__name__)
     known = _CLASSES.get(name.replace("_", "").lower())
     if known is None or not (loss.__module__ or "").startswith("keras."):

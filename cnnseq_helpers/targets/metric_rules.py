@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
+from ..tracing.graph import compile_settings, compiled_metrics
 from .cases import Case, Found
 from .labels import are_rows, are_yes_or_no, hold_several
 from .pairing import Outputs
@@ -32,19 +34,20 @@ _ENTROPIES = {
 
 
 class Metric(NamedTuple):
-    """A metric as Keras makes it: how it was named, its class and its settings."""
+    """A metric as Keras makes it: how it was named, its class and its settings.
+
+    `measure` is the metric itself, an instance or a function, if it can be tried.
+    """
 
     given: str
     kind: str
     options: Mapping[str, Any]
+    measure: Any = None
 
 
 def metric_mismatches(model: Any, case: Case, outputs: Outputs) -> Iterator[Found]:
     """Say which metrics measure something else than what labels and loss are about."""
-    compiled = getattr(model, "_compile_metrics", None)
-    if compiled is None:
-        return
-    given = [compiled._user_metrics, compiled._user_weighted_metrics]
+    given = compiled_metrics(model)
     own = [one for metrics in given for one in _of_output(metrics, case, outputs)]
     for identifier in own:
         metric = _read(identifier, case)
@@ -81,7 +84,7 @@ def _read(identifier: Any, case: Case) -> Metric | None:
     if not (getattr(metric, "__module__", "") or "").startswith("keras."):
         return None
     options = made.get_config() if made else {"threshold": 0.5}
-    return Metric(name, name.replace("_", "").lower(), options)
+    return Metric(name, name.replace("_", "").lower(), options, metric)
 
 
 def _accuracy(case: Case) -> str:
@@ -100,7 +103,7 @@ def _accuracy(case: Case) -> str:
 def _judge(metric: Metric, case: Case) -> tuple[str, str] | None:
     if len(case.head.shape) < 2:
         return None
-    rules = (_equality, _classes, _binary, _numbers, _thresholds, _entropy)
+    rules = (_equality, _classes, _binary, _numbers, _shapes, _thresholds, _entropy)
     return next((found for rule in rules if (found := rule(metric, case))), None)
 
 
@@ -174,6 +177,26 @@ def _numbers(metric: Metric, case: Case) -> tuple[str, str] | None:
     return "counts classes, and the labels are numbers.", _usual(case)
 
 
+def _shapes(metric: Metric, case: Case) -> tuple[str, str] | None:
+    """Try the metric on two samples of these shapes: some refuse them, in `fit`."""
+    output = [size for size in case.head.shape[1:] if size is not None]
+    known = len(output) == len(case.head.shape) - 1 and len(case.labels.sample) > 1
+    if metric.measure is None or not known:
+        return None
+    labels, predicted = case.labels.sample[:2], np.full((2, *output), 0.5, "float32")
+    try:
+        if isinstance(metric.measure, keras.metrics.Metric):
+            fresh = type(metric.measure).from_config(metric.measure.get_config())
+            fresh.update_state(labels, predicted)
+        else:
+            metric.measure(labels, predicted)
+    except Exception as error:
+        first = str(error).strip().splitlines()[:1]
+        why = f"does not take labels and outputs of these shapes: {''.join(first)}"
+        return why, _usual(case)
+    return None
+
+
 def _thresholds(metric: Metric, case: Case) -> tuple[str, str] | None:
     """Judge metrics that cut probabilities, where the output holds logits."""
     if not _gives_logits(case) or case.loss.kind == "sparse":
@@ -216,10 +239,9 @@ def _counted(case: Case) -> Any:
 def _recompile(model: Any, metric: Metric, instead: str, alone: bool) -> str:
     """Write the call of compile, if nothing else was set in it."""
     usual = {"jit_compile": ("auto",), "steps_per_execution": (1,)}
-    config = getattr(getattr(model, "_compile_config", None), "config", None) or {}
     set_too = [
         name
-        for name, value in config.items()
+        for name, value in compile_settings(model).items()
         if name not in ("optimizer", "loss", "metrics")
         and value not in (None, False, *usual.get(name, ()))
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..tracing.graph import is_model
+from ..tracing.graph import calls_of, is_model, layers_of
 from ..tracing.heads import is_known
 from .labels import Source
 
@@ -53,8 +53,7 @@ model = keras.models.clone_model(model, clone_function=swap, recursive=True)"""
 
 
 def _time_distributed(model: Any) -> list[Any]:
-    flatten = getattr(model, "_flatten_layers", None)
-    found = flatten() if flatten else []
+    found = layers_of(model)
     return [k for k in found if type(k).__name__ == "TimeDistributed" and is_known(k)]
 
 
@@ -112,7 +111,7 @@ def _may_be_unknown(layers: list[Any], specification: Any) -> bool:
         return False  # which is told by itself
     if any(size is None for shape in shapes for size in shape[1:]):
         return True
-    nodes = [node for layer in layers for node in layer._inbound_nodes]
+    nodes = [node for layer in layers for node in calls_of(layer)]
     return any(node.input_tensors[0].shape[1] is None for node in nodes)
 
 

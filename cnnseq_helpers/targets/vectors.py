@@ -38,7 +38,7 @@ def arrange(head: Head | None, labels: Labels, kind: str, rows: int) -> Found | 
     )
     if order is not None:
         why = "the samples are along another axis than the first."
-        return Found("label-axes", why, f"np.transpose({{y}}, {order})")
+        return Found("label-axes", why, f"np.transpose(np.asarray({{y}}), {order})")
     steps = head.shape[1:-1]
     if steps and None not in steps and shape[0] == rows * math.prod(steps):  # type: ignore[arg-type]
         why = "steps and samples share the first axis."
@@ -140,7 +140,7 @@ def _transposed(case: Case) -> Found | None:
     if case.loss.kind in ("sparse", "one-hot") and not one_hot:
         return None
     why = f"the {units} columns are along the first axis, where the samples should be."
-    return Found("label-axes", why, case.relabel("np.transpose({y})"))
+    return Found("label-axes", why, case.relabel("np.transpose(np.asarray({y}))"))
 
 
 _MISPLACED = (_one_hot_vector, _one_sample, _transposed)

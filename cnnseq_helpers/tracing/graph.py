@@ -1,4 +1,22 @@
-"""What Keras keeps of a model's graph, and of what its layers remember."""
+"""What Keras keeps of a model's graph, and of what its layers remember.
+
+The only file that uses names which Keras does not publish, for want of public ones.
+Relied on, as in Keras 3.8 to 3.15:
+
+- ``_functional`` of a built Sequential: its graph, which is a Functional model;
+- ``_nodes_by_depth`` of a Functional model, by depth from its outputs, and
+  ``_inbound_nodes`` of an operation: its calls, each with ``input_tensors``,
+  ``outputs``, ``arguments`` and ``is_input``;
+- ``_inputs_struct`` and ``_outputs_struct`` of a model: what goes in and out, nested;
+- ``_keras_history`` of a symbolic tensor: its operation, and which call of it;
+- ``_keras_mask`` of a symbolic tensor, which is only asked whether there is one;
+- ``_flatten_layers()`` of a layer: itself and all inside it;
+- ``_compile_config`` and ``_build_shapes_dict`` of a model: how it was compiled, built;
+- ``_compile_metrics`` of a model, with ``_user_metrics`` and
+  ``_user_weighted_metrics``: the metrics as `compile` was given them;
+- ``_fn_kwargs`` of a loss that wraps a function;
+- the module ``keras.src.activations``, in which Keras's activations are defined.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +33,77 @@ from ..shapes import ShapeError
 
 def is_model(operation: Any) -> bool:
     """Tell whether an operation is a model that its graph describes in full."""
-    # A built Sequential keeps its graph in _functional; a Functional model is one. A
-    # subclass with a `call` of its own may do anything beside its graph.
-    graph = getattr(operation, "_functional", operation)
+    # A subclass with a `call` of its own may do anything beside its graph.
     call = getattr(type(operation), "call", None)
     plain = getattr(call, "__module__", "").startswith("keras.")
-    return plain and hasattr(graph, "_nodes_by_depth")
+    return plain and hasattr(graph_of(operation), "_nodes_by_depth")
+
+
+def graph_of(operation: Any) -> Any:
+    """Return the Functional model that describes a model, or what is none as it is."""
+    return getattr(operation, "_functional", operation)
+
+
+def layers_of(operation: Any, include_self: bool = True) -> list[Any]:
+    """Return a layer and all layers inside it; nothing for what is no layer."""
+    flatten = getattr(operation, "_flatten_layers", None)
+    return list(flatten(include_self=include_self)) if flatten else []
+
+
+def calls_of(operation: Any) -> list[Any]:
+    """Return the symbolic calls of an operation, its nodes in all graphs."""
+    return list(operation._inbound_nodes)
+
+
+def input_structure(model: Any) -> Any:
+    """Return the symbolic inputs as a model takes them, None where it tells none."""
+    return getattr(model, "_inputs_struct", None)
+
+
+def output_structure(model: Any) -> Any:
+    """Return the symbolic outputs as a model gives them."""
+    return model._outputs_struct
+
+
+def carries_mask(tensor: Any) -> bool:
+    """Tell whether a mask comes with a symbolic tensor."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def name_of_origin(tensor: Any) -> str:
+    """Return the name of the operation that a symbolic tensor left."""
+    return str(tensor._keras_history.operation.name)
+
+
+def compile_settings(model: Any) -> dict[str, Any]:
+    """Return what `compile` was given; nothing if it was not called."""
+    config = getattr(model, "_compile_config", None)
+    return dict(getattr(config, "config", None) or {})
+
+
+def compiled_metrics(model: Any) -> list[Any]:
+    """Return the metrics, and the weighted ones, as `compile` was given them."""
+    compiled = getattr(model, "_compile_metrics", None)
+    if compiled is None:
+        return []
+    return [compiled._user_metrics, compiled._user_weighted_metrics]
+
+
+def built_shape(model: Any) -> Any:
+    """Return the input shape that a model with a `call` of its own was built for."""
+    return (model._build_shapes_dict or {}).get("input_shape")
+
+
+def wrapped_options(loss: Any) -> dict[str, Any]:
+    """Return the settings of a loss that wraps a function."""
+    return dict(loss._fn_kwargs)
+
+
+def is_own_activation(activation: Any) -> bool:
+    """Tell whether an activation is one of Keras's functions."""
+    module = getattr(activation, "__module__", "") or ""
+    plain = module.startswith("keras.src.activations")
+    return plain and hasattr(activation, "__name__")
 
 
 def nodes_in_order(model: Any) -> list[Any]:
@@ -38,7 +121,7 @@ def _graph(model: Any, doing: str) -> Any:
             f"{type(model).__name__}. Start a Sequential with keras.Input(shape); "
             "write a model with a call() of its own with the Functional API."
         )
-    return getattr(model, "_functional", model)
+    return graph_of(model)
 
 
 def _flat(given: Any) -> list[Any]:
@@ -52,7 +135,7 @@ def _given(node: Any) -> list[Any]:
     arguments, graph = node.arguments, _graph(node.operation, "")
     given = arguments.args[0] if arguments.args else arguments.kwargs["inputs"]
     if isinstance(given, dict):
-        names = graph._inputs_struct
+        names = input_structure(graph)
         ours = (
             sorted(names) if isinstance(names, dict) else [x.name for x in graph.inputs]
         )
@@ -92,7 +175,7 @@ def chain_of(output: Any, graph: Any) -> list[Link]:
     links: list[Link] = []
     while True:
         operation, node_index, _ = output._keras_history
-        node = operation._inbound_nodes[node_index]
+        node = calls_of(operation)[node_index]
         inputs = _without_masks(node)
         if not inputs:
             return links
@@ -108,9 +191,8 @@ def _uses(nodes: list[Any], graph: Any) -> Counter[int]:
     """Count who reads each tensor; operations that make nothing but a mask don't."""
     used = Counter(id(x) for x in graph.outputs)
     masks = {id(x) for node in nodes for x in _masks(node)}
-    for (
-        node
-    ) in nodes:  # from the outputs on, so that readers come before what they read
+    # From the outputs on, so that readers come before what they read.
+    for node in nodes:
         outputs = [id(x) for x in node.outputs]
         only_mask = not any(used[x] for x in outputs) and bool(masks & {*outputs})
         if only_mask:
@@ -135,7 +217,7 @@ def _without_masks(node: Any) -> list[Any]:
 
 def rnn_states(model: Any) -> list[Any]:
     """Return what stateful recurrent layers remember; `variables` leaves that out."""
-    stateful = [x for x in model._flatten_layers() if getattr(x, "stateful", False)]
+    stateful = [x for x in layers_of(model) if getattr(x, "stateful", False)]
     states = [getattr(layer, "states", None) or [] for layer in stateful]
     return [each for each in keras.tree.flatten(states) if each is not None]
 

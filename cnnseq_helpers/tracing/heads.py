@@ -12,7 +12,18 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from .graph import Link, Shape, chain_of, is_model
+from .graph import (
+    Link,
+    Shape,
+    built_shape,
+    carries_mask,
+    chain_of,
+    graph_of,
+    input_structure,
+    is_model,
+    layers_of,
+    output_structure,
+)
 
 # Keras's layers and this package's do what their names say; others may do anything.
 KNOWN_PACKAGES = ("keras", "cnnseq_helpers")
@@ -75,7 +86,7 @@ def last_activation(links: Sequence[Link]) -> tuple[str, bool, Any]:
     for link in links:
         operation, kind = link.operation, type(link.operation).__name__
         if is_model(operation):
-            graph = getattr(operation, "_functional", operation)
+            graph = graph_of(operation)
             if len(graph.outputs) != 1:
                 break
             inner = last_activation(chain_of(graph.outputs[0], graph))
@@ -233,8 +244,7 @@ class Head(NamedTuple):
 def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
     """Return the outputs of a model in order, and their structure by name or number."""
     if is_model(model):
-        graph = getattr(model, "_functional", model)
-        structure, read = graph._outputs_struct, _read_graph
+        structure, read = output_structure(graph_of(model)), _read_graph
     else:
         structure, read = _trace(model, x), _read_traced
     outputs = keras.tree.flatten(structure)
@@ -264,16 +274,16 @@ _SIZED = {kind for kind in CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"
 
 
 def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
-    graph = getattr(model, "_functional", model)
+    graph = graph_of(model)
     chain = tuple(chain_of(output, graph))
     operations = [link.operation for link in chain]
     activation, bare, activated_by = last_activation(chain)
     # A loss in another precision casts, and Keras loses sight of the logits.
     bare = bare and output.dtype == keras.config.floatx()
-    layer, masked = _unit_layer(operations), getattr(output, "_keras_mask", None)
+    layer, masked = _unit_layer(operations), carries_mask(output)
     shape = tuple(output.shape)
     own = type(model).__module__.startswith("keras.")
-    own = own and not isinstance(graph._inputs_struct, dict)
+    own = own and not isinstance(input_structure(graph), dict)
     return Head(
         name=name,
         number=number,
@@ -282,7 +292,7 @@ def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
         activated_by=activated_by,
         bare=bare,
         layer=layer,
-        masked=masked is not None,
+        masked=masked,
         extendable=own,
         rebuildable=own and _forgets_nothing(model),
         chain=chain,
@@ -295,7 +305,7 @@ def _forgets_nothing(model: Any) -> bool:
         and not hasattr(layer, "adapt")
         and is_known(layer)
         and type(layer).__name__ != "Lambda"
-        for layer in model._flatten_layers(include_self=False)
+        for layer in layers_of(model, include_self=False)
     )
 
 
@@ -324,9 +334,9 @@ def _trace(model: Any, x: Any) -> Any:
     if not getattr(model, "built", False):
         raise NotBuiltError
     if x is None:
-        x = getattr(model, "_inputs_struct", None)
+        x = input_structure(model)
     if x is None:
-        shape = (model._build_shapes_dict or {}).get("input_shape")
+        shape = built_shape(model)
         if shape is None:
             raise NotBuiltError
         x = keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s), shape)

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..shapes import ShapeError
-from .graph import _given, _graph, is_model, nodes_in_order
+from .graph import (
+    _given,
+    _graph,
+    calls_of,
+    graph_of,
+    is_model,
+    is_own_activation,
+    nodes_in_order,
+)
 
 
 class ReceptiveField(NamedTuple):
@@ -91,7 +99,7 @@ def _cut(model: Any, layer: Any) -> str:
     """Say how to ask for the part of a model in front of a layer, if there is one."""
     if layer is None:
         return ""
-    nodes = [node.input_tensors for node in layer._inbound_nodes]
+    nodes = [node.input_tensors for node in calls_of(layer)]
     if layer not in model.layers or len(nodes) != 1 or len(nodes[0]) != 1:
         return " Ask for the part in front of it."
     return (
@@ -339,16 +347,12 @@ def _shifted(layer: Any, reach: Reach) -> Reach:
 
 def _is_plain(activation: Any) -> bool:
     """Tell whether an activation is one of Keras's own, which work step by step."""
-    module = getattr(activation, "__module__", "")
-    return activation is None or (
-        module.startswith("keras.src.activations") and hasattr(activation, "__name__")
-    )
+    return activation is None or is_own_activation(activation)
 
 
 def _keeps_rows_apart(operation: Any) -> bool:
     """Tell whether a layer or model is known not to mix the rows of a batch."""
-    graph = getattr(operation, "_functional", operation)
-    if operations := getattr(graph, "operations", None):
+    if operations := getattr(graph_of(operation), "operations", None):
         return all(map(_keeps_rows_apart, operations))
     if type(operation).__name__ in ("BatchApply", "TimeDistributed"):
         return _keeps_rows_apart(operation.layer)

@@ -43,10 +43,14 @@ def check_ending(container: Any, stream: Any, file: Any, shown: Shown) -> None:
     kind, whole = container.format.name, None
     if kind == "gif":
         whole = _gif_is_whole(file)
+    elif kind == "avi":
+        whole = _avi_is_whole(file)
     elif kind.startswith("mov"):
-        whole = _mp4_is_whole(file)
-        # Behind the last frame there may be sound, or nothing.
-        if whole is False and 0 < stream.frames <= len(shown.starts):
+        whole, fragments = _mp4_is_whole(file)
+        # Behind the last frame there may be sound, or nothing; of a file of fragments,
+        # only those frames are counted that are still there.
+        every = 0 < stream.frames <= len(shown.starts)
+        if whole is False and every and not fragments:
             whole = None
     elif kind.startswith("matroska"):
         whole = _matroska_is_whole(file)
@@ -91,24 +95,39 @@ def _size(file: Any) -> int:
 
 
 def _gif_is_whole(file: Any) -> bool:
-    file.seek(-min(_size(file), 64), 2)
+    file.seek(-min(_size(file), 2**16), 2)
     return bool(file.read().rstrip(b"\0\r\n").endswith(b";"))
 
 
-def _mp4_is_whole(file: Any) -> bool | None:
-    """Tell whether no box that holds frames ends behind the file; None if unclear."""
-    size, place = _size(file), 0
+def _avi_is_whole(file: Any) -> bool | None:
+    """Tell whether the file is as long as it says; None if it does not say."""
+    size = _size(file)
+    file.seek(4)
+    length = int.from_bytes(file.read(4), "little")
+    if not 0 < length < 2**31:  # not filled in, or longer than can be written there
+        return None
+    return False if length + 8 > size + 1 else None  # a last byte evens the length
+
+
+def _mp4_is_whole(file: Any) -> tuple[bool | None, bool]:
+    """Tell whether no box that holds frames ends behind the file; None if unclear.
+
+    And whether it is made of fragments, each with frames and a list of its own.
+    """
+    size, place, fragments = _size(file), 0, False
     while place + 8 <= size:
         file.seek(place)
         length, name = int.from_bytes(file.read(4), "big"), file.read(4)
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
         if length < 8:
-            return None
+            return None, fragments
+        fragments = fragments or name == b"moof"
         place += length
         if place > size:
-            return False if name in (b"mdat", b"moof", b"moov") else None
-    return None
+            lost = name in (b"mdat", b"moof", b"moov")
+            return (False if lost else None), fragments
+    return None, fragments
 
 
 def _matroska_is_whole(file: Any) -> bool | None:

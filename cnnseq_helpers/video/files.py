@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import require
 from ..shapes import ShapeError, _check_whole
 from .endings import ClipError, Shown, check_ending
 
@@ -263,14 +264,8 @@ _MOST_PIXELS = 2**26
 
 
 def _import_av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError(
-            "cnnseq_helpers.video reads and writes through PyAV, which is not "
-            "installed. Install the extra: pip install 'cnnseq-helpers[video]'."
-        ) from error
-    return av
+    reading = "cnnseq_helpers reads and writes video files through"
+    return require("av", reading, package="PyAV", extra="video")
 
 
 # --- Reading --------------------------------------------------------------------------
@@ -304,9 +299,13 @@ def sample_times(
     taken = 0
     with _opened(path) as opened:
         tick = opened[1].time_base
+        last = Fraction(0)
         for frame, end in _with_ends(opened):
-            # Times were rounded to ticks: half a tick may decide nothing.
-            due = math.ceil((end - Fraction(1, 2)) * tick * rate)
+            # Times were rounded to ticks, so half a tick may decide nothing. Where a
+            # frame lasts a tick or a few, as in avi, they are exact, but for the rate.
+            lasts, last = end - last, end
+            rounding = Fraction(1, 2) if lasts >= 10 else Fraction(lasts) / 1000
+            due = math.ceil((end - rounding) * tick * rate)
             if due > taken:
                 pictures.append(_picture(frame, size, channels, reformatter))
                 copies.append(due - taken)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import progress
 from ..shapes import ShapeError, _check_whole
 from .endings import ClipError
 from .files import _check_pictures, read_clip
@@ -145,7 +146,7 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
 
     def load(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Read all clips into memory, in the order of `paths`, with a progress bar."""
-        return self._read(_progress(range(len(self.paths)), "reading clips"))
+        return self._read(progress("reading clips", "clip", range(len(self.paths))))
 
     def _read(self, numbers: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         clips = np.empty((len(numbers), *self.clip_shape), np.float32)
@@ -169,7 +170,7 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
     def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
         """Return what can be read, and warn of the rest."""
         whole, reasons = [], {}
-        for path, label in _progress(found, "checking clips"):
+        for path, label in progress("checking clips", "clip", found):
             try:
                 self._read_clip(path)
                 whole.append((path, label))
@@ -243,15 +244,3 @@ def _is_plain(path: Path, *, folder: bool) -> bool:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def _progress(items: Any, doing: str) -> Any:
-    """Show a bar on stderr while items are gone through, if it takes over a second."""
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "cnnseq_helpers.folders shows its progress with tqdm, which is not "
-            "installed. Install the extra: pip install 'cnnseq-helpers[video]'."
-        ) from error
-    return tqdm(items, desc=doing, unit="clip", delay=1)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import progress
 from ..shapes import ShapeError, _check_whole, name_axes
 from ..tracing.graph import forget, kept
 from .clips import as_clips, check_pixels
@@ -82,7 +83,8 @@ def rollout(
     predicted = np.empty((len(clip), steps, *clip.shape[2:]), np.float32)
     calls = -(-steps // new_frames)
     at_once = model.input_shape[0] or _CLIPS_AT_ONCE
-    with kept(model), _progress(calls * -(-len(clip) // at_once)) as bar:
+    total = calls * -(-len(clip) // at_once)
+    with kept(model), progress(doing, "call", total=total) as bar:
         for first in range(0, len(clip), at_once):
             chunk = slice(first, first + at_once)
             predict = _choose_way(model, clip[chunk], window, new_frames)
@@ -126,17 +128,6 @@ def _check_window(model: Any, clip: Frames) -> int | None:
         )
     window: int | None = shape[1]
     return window
-
-
-def _progress(calls: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "rollout shows its progress with tqdm, which is not installed. Install "
-            "the extra: pip install 'cnnseq-helpers[video]'."
-        ) from error
-    return tqdm(total=calls, desc="rollout", unit="call", delay=1)
 
 
 # --- One call -------------------------------------------------------------------------

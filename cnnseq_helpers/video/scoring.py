@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import require
 from ..shapes import ShapeError
 from .clips import as_clips, check_alike
 
@@ -79,17 +80,18 @@ def _frame_by_frame(
     predicted: NDArray[np.float64], true: NDArray[np.float64]
 ) -> dict[str, NDArray[np.float64]]:
     """Return scikit-image's measures, the mean over the clips for each horizon."""
-    try:
-        from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-    except ImportError as error:
-        raise ImportError(
-            "frame_metrics takes PSNR and SSIM from scikit-image, which is not "
-            "installed. Install the extra: pip install 'cnnseq-helpers[video]'."
-        ) from error
+    measures = require(
+        "skimage.metrics",
+        "frame_metrics takes PSNR and SSIM from",
+        package="scikit-image",
+        extra="video",
+    )
     psnr, ssim = np.empty((2, *true.shape[:2]))
     for place in np.ndindex(*psnr.shape):
         pair = true[place], predicted[place]
         with np.errstate(divide="ignore"):  # equal frames: infinitely many decibels
-            psnr[place] = peak_signal_noise_ratio(*pair, data_range=1)
-        ssim[place] = structural_similarity(*pair, data_range=1, channel_axis=-1)
+            psnr[place] = measures.peak_signal_noise_ratio(*pair, data_range=1)
+        ssim[place] = measures.structural_similarity(
+            *pair, data_range=1, channel_axis=-1
+        )
     return {"psnr": psnr.mean(axis=0), "ssim": ssim.mean(axis=0)}

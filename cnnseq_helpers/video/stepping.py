@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from ..tracing.graph import is_model, nodes_in_order
+from ..tracing.graph import calls_of, is_model, nodes_in_order
 from ..tracing.reach import Reach, through
 
 _RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN, layers.ConvLSTM2D)
@@ -29,7 +29,7 @@ def _is_plain(node: Any) -> bool:
     operation = node.operation
     given = node.arguments.kwargs.values()
     return (
-        len(operation._inbound_nodes) == 1
+        len(calls_of(operation)) == 1
         and all(each is None or each is False for each in given)
         and type(operation) is not layers.Masking
     )
@@ -41,7 +41,7 @@ def _reads_forward(layer: Any) -> bool:
         type(layer) in _RECURRENT
         and layer.return_sequences
         and not (layer.go_backwards or layer.return_state)
-        and len(layer._inbound_nodes[0].input_tensors) == 1
+        and len(calls_of(layer)[0].input_tensors) == 1
     )
 
 

@@ -70,14 +70,16 @@ def test_a_recurrent_output_may_be_negative_as_before(sequences):
 
 
 def test_a_recurrent_head_keeps_its_activation():
+    """Of an LSTM's rows a softmax makes no probabilities, of convolutions it does."""
     x, model = series(16), sequential(layers.LSTM(3, activation="softmax"))
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    converted, y = to_cnn1d(model), np.arange(16) % 3
     codes = [
-        [each.code for each in check_targets(one, np.array([0, 1, 2]), loss)]
-        for loss in [keras.losses.SparseCategoricalCrossentropy(from_logits=True)]
-        for one in (model, to_cnn1d(model))
+        [each.code for each in check_targets(m, y, loss)] for m in (model, converted)
     ]
-    assert codes[0] == codes[1]
-    assert to_cnn1d(model)(x).shape == (16, 3)
+    assert codes == [["no-probabilities"], []]
+    assert not np.allclose(np.sum(model(x), axis=1), 1, atol=0.1)
+    np.testing.assert_allclose(np.sum(converted(x), axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("units", [(5, 3), (5, 4)])

@@ -420,13 +420,23 @@ def test_what_may_be_sequences_of_two_steps_is_taken_as_that():
     for pairs in (
         [(1, 2), (3, 4)],
         [([1.0, 2.0], [3.0, 4.0]), ([5.0, 6.0], [7.0, 8.0])],
-        [(LONG, LONG), (LONG, LONG)],
         [[LONG[0], LONG[1]]],
     ):
         x, mask = pad_batch(pairs)
         np.testing.assert_array_equal(x, np.asarray(pairs))
         assert mask.shape == (len(pairs), 2)
         assert mask.all()
+
+
+@pytest.mark.parametrize("kind", ["arrays", "tensors", "data set"])
+def test_pairs_of_arrays_are_not_taken_for_two_steps(kind):
+    pairs = [(LONG, LONG), (SHORT, SHORT)]
+    if kind == "tensors":
+        pairs = [tuple(map(tf.constant, pair)) for pair in pairs]
+    if kind == "data set":
+        pairs = tf.data.Dataset.from_tensor_slices((np.ones((4, 3)), np.ones((4, 3))))
+    with pytest.raises(ShapeError, match=r"zip\(\*pairs\)"):
+        pad_batch(pairs)
 
 
 def test_whatever_gives_arrays_in_order_is_taken():

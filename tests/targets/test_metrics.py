@@ -244,3 +244,28 @@ def test_metrics_beside_others_are_mended_by_hand():
     (problem,) = check_targets(model, yes_no)
     expected = "# In compile, in place of 'accuracy': keras.metrics.BinaryAccuracy"
     assert problem.fix.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.AUC,
+        metrics.CategoricalCrossentropy,
+        metrics.F1Score,
+        metrics.KLDivergence,
+        metrics.Precision,
+        metrics.R2Score,
+        partial(metrics.MeanIoU, 4),
+    ],
+)
+def test_a_metric_that_fit_refuses_is_found(metric):
+    model, refused = softmax_head(), softmax_head()
+    for each in (model, refused):
+        each.compile("adam", "sparse_categorical_crossentropy", metrics=[metric()])
+    with pytest.raises(Exception, match=r"."):
+        refused.fit(x, index, verbose=0)
+    (problem,) = check_targets(model, index)
+    assert problem.code == "metric"
+    names = {"model": model, "y": index, "keras": keras, "np": np}
+    exec(problem.fix, names)
+    names["model"].fit(x, index, verbose=0)

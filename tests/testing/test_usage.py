@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import layers
+from keras import layers, ops
 
 from cnnseq_helpers import (
     MaskedConv1D,
@@ -283,6 +283,27 @@ def test_what_cannot_be_judged_is_refused(x, mask, error, message):
         assert_uses_input(sequential(layers.LSTM(3)), x, mask)
 
 
+def test_padding_that_is_no_number_is_not_looked_at():
+    x, mask = series(6, batch=1), np.arange(6) < np.array([[4]])
+    x[~mask] = np.nan
+    assert_uses_input(masked_cnn1d((None, CHANNELS), 2), x, mask)
+    alike = np.repeat(x, 2, axis=0)
+    assert_uses_input(masked_cnn1d((None, CHANNELS), 2), alike, mask.repeat(2, axis=0))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e3])
+def test_data_of_any_size_are_no_obstacle(scale):
+    assert_uses_input(to_cnn1d(sequential(layers.LSTM(8))), scale * series(6))
+
+
+def test_models_that_are_defined_for_some_values_only_are_changed_to_those():
+    x = random.uniform(0.5, 3, size=(2, 6, CHANNELS))
+    logarithm = layers.Lambda(ops.log, output_shape=(None, CHANNELS))
+    assert_uses_input(sequential(logarithm, layers.LSTM(4)), x)
+    tokens = sequential(layers.Embedding(5, 3), layers.LSTM(4), shape=(None,))
+    assert_uses_input(tokens, random.integers(5, size=(2, 8)).astype("float32"))
+
+
 def test_a_function_is_refused():
     with pytest.raises(TypeError, match="Keras layer or model"):
         assert_uses_input(np.sum, series(4))
@@ -312,3 +333,39 @@ def test_distill_tells_of_a_student_that_is_no_better_than_the_mean(
         distill(blind, teacher, x, epochs=2, verbose=0)
     # One that learns says nothing: warnings are errors here.
     distill(to_cnn1d(teacher), teacher, x, epochs=60, learning_rate=0.01, verbose=0)
+
+
+@pytest.mark.parametrize("head", ["small", "small softmax", "constant"])
+def test_distill_tells_of_teachers_that_say_almost_nothing(head):
+    keras.utils.set_random_seed(0)
+    softmax = layers.Dense(3, "softmax", kernel_initializer=small(1e-3))
+    heads = {
+        "small": [layers.Dense(3), layers.Rescaling(1e-4)],
+        "small softmax": [softmax],
+        "constant": [layers.Dense(3, kernel_initializer="zeros")],
+    }
+    teacher = sequential(layers.LSTM(8), *heads[head])
+    student = sequential(
+        layers.Rescaling(9.0),
+        layers.LSTM(8),
+        layers.Dense(3, softmax.activation if head == "small softmax" else None),
+    )
+    with pytest.warns(UserWarning, match="assert_uses_input"):
+        distill(student, teacher, series(9), epochs=1, learning_rate=1e-12, verbose=0)
+
+
+def small(size):
+    return keras.initializers.RandomUniform(-size, size, seed=0)
+
+
+def test_distill_tells_of_a_student_that_is_no_number():
+    teacher = sequential(layers.LSTM(8), layers.Dense(3))
+    with pytest.warns(UserWarning, match="assert_uses_input"):
+        distill(
+            to_cnn1d(teacher),
+            teacher,
+            series(9, batch=8),
+            epochs=3,
+            learning_rate=1e38,
+            verbose=0,
+        )

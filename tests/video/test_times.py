@@ -257,6 +257,67 @@ def test_at_its_own_rate_each_frame_of_a_file_comes_once(tmp_path, suffix, rate)
     assert numbers(read_clip(path, frames_per_second=given)) == list(range(25))
 
 
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (5, [0, 2, 4, 6, 8]),
+        (7, [0, 1, 2, 4, 5, 7, 8]),
+        (15, [0, 0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 9]),
+        (20, np.repeat(range(10), 2)),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv"])
+def test_where_a_tick_is_a_whole_frame_half_a_tick_is_half_a_frame(
+    tmp_path, suffix, rate, expected
+):
+    with av.open(tmp_path / f"clip.{suffix}", "w") as container:
+        write_frames(container, options={})
+    found = read_clip(tmp_path / f"clip.{suffix}", frames_per_second=rate)
+    assert numbers(found) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("clip.avi", ""),
+        ("clip.mp4", "frag_every_frame+empty_moov"),
+        ("clip.mp4", "frag_keyframe+empty_moov+default_base_moof"),
+    ],
+)
+def test_cut_off_avi_and_fragments_are_refused(tmp_path, name, flags):
+    path = tmp_path / name
+    options = {"movflags": flags} if flags else {}
+    with av.open(path, "w", options=options) as container:
+        write_frames(container, options={"g": "3"})
+    assert frames_of(path) == 10
+    data = path.read_bytes()
+    ends = boxes(data) if flags else set()
+    for length in np.linspace(len(data) // 4, len(data) - 2, 60).astype(int):
+        path.write_bytes(data[:length])
+        # Between two fragments, nothing tells that there were more of them.
+        assert frames_of(path) in (0, 10) or length in ends
+
+
+def boxes(data):
+    """Return where the boxes of an mp4 end, with room for the head of the next."""
+    ends, place = set(), 0
+    while place < len(data):
+        place += int.from_bytes(data[place : place + 4], "big")
+        ends |= set(range(place, place + 8))
+    return ends
+
+
+def write_frames(container, options):
+    stream = container.add_stream("mpeg4", rate=10, options=options)
+    stream.height = stream.width = 32
+    stream.pix_fmt = "yuv420p"
+    for number in range(10):
+        grey = np.full((32, 32), 8 * number + 20, np.uint8)
+        frame = av.VideoFrame.from_ndarray(grey, format="gray")
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+
+
 def test_size_channels_and_type_hold_for_frames_by_time(tmp_path):
     path = write(tmp_path / "h264.mkv", timings(7)["jitter"])
     options = {"size": (8, 12), "channels": 1, "dtype": "uint8"}
