@@ -25,4 +25,4 @@ def progress(doing: str, unit: str, items: Any = None, total: int | None = None)
     tqdm = require(
         "tqdm", f"{doing} shows its progress with", package="tqdm", extra="video"
     )
-    return tqdm.tqdm(items, total=total, desc=doing, unit=unit, delay=1)
+    return tqdm.tqdm(iterable=items, total=total, desc=doing, unit=unit, delay=1)

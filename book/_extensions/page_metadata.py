@@ -26,7 +26,7 @@ def set_address(app: Sphinx, config: Config) -> None:
     if config.html_baseurl:
         config.html_baseurl = config.html_baseurl.rstrip("/") + "/"
         config.sitemap_url_scheme = "{link}"
-        config.sitemap_excludes = ["search.html", "genindex.html", "py-modindex.html"]
+        config.sitemap_excludes = ["search.html", "genindex.html"]
         config.ogp_site_url = config.html_baseurl
         config.ogp_site_name = config.html_title
         config.ogp_social_cards = CARD

@@ -20,7 +20,7 @@ JUMP = 0.1  # what counts as a good cumulative layout shift: web.dev/articles/cl
 def pages():
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
     chapters = [page for part in contents["parts"] for page in part["chapters"]]
-    made = ["search", "genindex", "py-modindex"]
+    made = ["search", "genindex"]
     names = [contents["root"], *(page["file"] for page in chapters), *made]
     return [f"{name}.html" for name in names]
 
