@@ -2,12 +2,12 @@
 
 import copy
 import re
-import time
 import warnings
 from functools import partial
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers
@@ -558,17 +558,16 @@ def test_check_changes_nothing(build):
     assert all(np.isfinite(loss) for loss in model.losses)
 
 
-@pytest.mark.parametrize("samples", [100, 100_000])
-def test_check_of_a_compiled_model_takes_milliseconds(samples):
+def test_a_compiled_model_is_neither_run_nor_traced(monkeypatch):
     model = recurrent()
     model.compile("adam", sparse)
-    labels = np.arange(samples) % 4
-    seconds = []
-    for _ in range(20):
-        start = time.perf_counter()
-        check_targets(model, labels)
-        seconds.append(time.perf_counter() - start)
-    assert np.median(seconds) < 0.020
+
+    def called(*_, **__):
+        raise AssertionError("the model was called")
+
+    for kind in (keras.Model, keras.layers.Layer):
+        monkeypatch.setattr(kind, "__call__", called)
+    assert check_targets(model, np.arange(100_000) % 4) == []
 
 
 def test_table_of_codes_tells_what_fit_does():
@@ -590,3 +589,14 @@ def table():
     lines = check_targets.__doc__.splitlines()
     rules = [i for i, line in enumerate(lines) if line.startswith("    ====")]
     return "\n".join(lines[rules[1] + 1 : rules[2]])
+
+
+def test_a_table_of_transposed_rows_is_mended_as_an_array_is():
+    model = catalogue.head()
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    rows = np.eye(model.output_shape[1])[np.arange(len(catalogue.x)) % 3]
+    table = pd.DataFrame(rows.T)
+    (problem,) = check_targets(model, table, loss, x=catalogue.x)
+    names = {"y": table, "np": np, "keras": keras}
+    exec(problem.fix, names)
+    np.testing.assert_array_equal(names["y"], rows)
