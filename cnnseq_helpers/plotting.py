@@ -194,9 +194,6 @@ def plot_scores(
 # --- Clips as strips of frames --------------------------------------------------------
 
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 _WIDTH = 5.2  # inches, as in use_book_style
 
 

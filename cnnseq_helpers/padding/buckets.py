@@ -13,6 +13,9 @@ from ..shapes import ShapeError, _check_whole
 from .batches import as_arrays, pad_arrays, read_rows
 from .boundaries import bucket_boundaries, check_boundaries
 
+if TYPE_CHECKING:
+    import tensorflow as tf
+
 _LABELS = "the labels of sequence"
 
 
@@ -239,10 +242,6 @@ def _check_steps(
 
 
 # --- From a stream --------------------------------------------------------------------
-
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 def bucket_dataset(

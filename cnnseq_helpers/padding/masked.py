@@ -308,7 +308,7 @@ class MaskedGlobalMaxPooling1D(ChannelsLast, layers.GlobalMaxPooling1D):  # type
         return
 
 
-# --- Convolution, and a whole model ---------------------------------------------------
+# --- Convolution ----------------------------------------------------------------------
 
 
 @keras.saving.register_keras_serializable(package="cnnseq_helpers")

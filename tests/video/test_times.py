@@ -245,14 +245,7 @@ def test_at_its_own_rate_each_frame_of_a_file_comes_once(tmp_path, suffix, rate)
     path = tmp_path / f"clip.{suffix}"
     with av.open(path, "w") as container:
         codec = {"flv": "flv", "mpg": "mpeg1video"}.get(suffix, "mpeg4")
-        stream = container.add_stream(codec, rate=rate)
-        stream.height = stream.width = 32
-        stream.pix_fmt = "yuv420p"
-        for number in range(25):
-            grey = np.full((32, 32), 8 * number + 20, np.uint8)
-            frame = av.VideoFrame.from_ndarray(grey, format="gray")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        write_frames(container, codec, rate, number=25)
     given = float(rate)
     assert numbers(read_clip(path, frames_per_second=given)) == list(range(25))
 
@@ -271,7 +264,7 @@ def test_where_a_tick_is_a_whole_frame_half_a_tick_is_half_a_frame(
     tmp_path, suffix, rate, expected
 ):
     with av.open(tmp_path / f"clip.{suffix}", "w") as container:
-        write_frames(container, options={})
+        write_frames(container)
     found = read_clip(tmp_path / f"clip.{suffix}", frames_per_second=rate)
     assert numbers(found) == list(expected)
 
@@ -307,12 +300,12 @@ def boxes(data):
     return ends
 
 
-def write_frames(container, options):
-    stream = container.add_stream("mpeg4", rate=10, options=options)
+def write_frames(container, codec="mpeg4", rate=10, number=10, options=None):
+    stream = container.add_stream(codec, rate=rate, options=options or {})
     stream.height = stream.width = 32
     stream.pix_fmt = "yuv420p"
-    for number in range(10):
-        grey = np.full((32, 32), 8 * number + 20, np.uint8)
+    for level in range(20, 20 + 8 * number, 8):
+        grey = np.full((32, 32), level, np.uint8)
         frame = av.VideoFrame.from_ndarray(grey, format="gray")
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
