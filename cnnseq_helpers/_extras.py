@@ -20,9 +20,9 @@ def require(module: str, doing: str, *, package: str, extra: str) -> Any:
         ) from error
 
 
-def progress(doing: str, unit: str, items: Any = None, total: int | None = None) -> Any:
-    """Show a bar on stderr while items are gone through, if it takes over a second."""
+def progress(doing: str, unit: str, total: int) -> Any:
+    """Return a bar on stderr that is shown if work takes over a second."""
     tqdm = require(
         "tqdm", f"{doing} shows its progress with", package="tqdm", extra="video"
     )
-    return tqdm.tqdm(iterable=items, total=total, desc=doing, unit=unit, delay=1)
+    return tqdm.tqdm(total=total, desc=doing, unit=unit, delay=1)

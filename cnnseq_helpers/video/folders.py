@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .._extras import progress
 from ..shapes import ShapeError, _check_whole
 from .endings import ClipError
 from .files import _check_pictures, read_clip
@@ -52,9 +50,6 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         The classes in the order of their labels; if not given, in alphabetical order.
         Give those of the training folder when you open the test folder, which may lack
         some of them.
-    skip_broken : bool
-        Read every file once in advance, warn of those that can't be used, and leave
-        them out. Otherwise such a file raises an error when its turn comes.
     **kwargs
         ``workers`` and the like, as for `keras.utils.PyDataset`.
 
@@ -105,7 +100,6 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: int = 32,
         seed: int | None,
         class_names: Sequence[str] | None = None,
-        skip_broken: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -118,12 +112,9 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
             "size": size,
             "channels": channels,
         }
-        self.clip_shape: tuple[int, ...] = ()
-        if skip_broken:
-            found = self._without_broken(found)
         self.paths = tuple(path for path, _ in found)
         self.labels = np.array([label for _, label in found], dtype=np.int64)
-        self._read_clip(self.paths[0])
+        self.clip_shape = read_clip(self.paths[0], **self._request).shape
         self._random = None if seed is None else np.random.default_rng(seed)
         self._order = np.arange(len(self.paths))
         self.on_epoch_end()
@@ -137,28 +128,17 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         if not 0 <= index < len(self):
             raise IndexError(f"ClipFolder has the batches 0 to {len(self) - 1}")
         first = index * self.batch_size
-        return self._read(self._order[first : first + self.batch_size])
+        numbers = self._order[first : first + self.batch_size]
+        clips = np.stack([self._read_clip(self.paths[number]) for number in numbers])
+        return clips, self.labels[numbers]
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch, if there is a seed; Keras calls this."""
         if self._random is not None:
             self._order = self._random.permutation(len(self.paths))
 
-    def load(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Read all clips into memory, in the order of `paths`, with a progress bar."""
-        return self._read(progress("reading clips", "clip", range(len(self.paths))))
-
-    def _read(self, numbers: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        clips = np.empty((len(numbers), *self.clip_shape), np.float32)
-        labels = np.empty(len(numbers), np.int64)
-        for row, number in enumerate(numbers):
-            clips[row] = self._read_clip(self.paths[number])
-            labels[row] = self.labels[number]
-        return clips, labels
-
     def _read_clip(self, path: Path) -> NDArray[np.float32]:
         clip = read_clip(path, **self._request)
-        self.clip_shape = self.clip_shape or clip.shape
         if clip.shape != self.clip_shape:
             raise ShapeError(
                 f"ClipFolder expected frames of {self.clip_shape[1:3]} pixels, as in "
@@ -166,30 +146,6 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
                 "size=(height, width)."
             )
         return clip
-
-    def _without_broken(self, found: list[tuple[Path, int]]) -> list[tuple[Path, int]]:
-        """Return what can be read, and warn of the rest."""
-        whole, reasons = [], {}
-        for path, label in progress("checking clips", "clip", found):
-            try:
-                self._read_clip(path)
-                whole.append((path, label))
-            except ClipError as error:
-                reasons[path] = str(error)
-        kept = {label for _, label in whole}
-        for path, label in found:
-            if label not in kept:
-                raise ClipError(
-                    f"ClipFolder expected clips of {self.class_names[label]!r}, but "
-                    f"had to leave all of them out. {reasons[path]}"
-                )
-        if reasons:
-            warnings.warn(
-                f"ClipFolder left out {len(reasons)} of {len(found)} clips:\n"
-                + "\n".join(reasons.values()),
-                stacklevel=3,
-            )
-        return whole
 
 
 def _find_clips(
@@ -219,22 +175,29 @@ def _find_clips(
             f"ClipFolder expected each class once in class_names, got {names}. Remove "
             "what is repeated."
         )
-    found = []
-    for label, name in enumerate(names):
-        clips = _visible(folder / name) if (folder / name).is_dir() else None
-        if clips == []:
-            raise ClipError(
-                f"ClipFolder expected clips in {str(folder / name)!r}, got an empty "
-                "folder. Remove it, or put the clips of this class there."
-            )
-        for path in clips or []:
-            if not _is_plain(path, folder=False):
-                raise ClipError(
-                    f"ClipFolder expected nothing but files in {str(folder / name)!r}, "
-                    f"but {path.name!r} is a folder or a link. Move or copy the clips."
-                )
-            found.append((path, label))
+    found = [
+        (path, label)
+        for label, name in enumerate(names)
+        for path in _clips_of_class(folder / name)
+    ]
     return names, found
+
+
+def _clips_of_class(folder: Path) -> list[Path]:
+    """Return the clips of a class; none if it has no folder, as a test set may."""
+    clips = _visible(folder) if folder.is_dir() else None
+    if clips == []:
+        raise ClipError(
+            f"ClipFolder expected clips in {str(folder)!r}, got an empty folder. "
+            "Remove it, or put the clips of this class there."
+        )
+    for path in clips or []:
+        if not _is_plain(path, folder=False):
+            raise ClipError(
+                f"ClipFolder expected nothing but files in {str(folder)!r}, but "
+                f"{path.name!r} is a folder or a link. Move or copy the clips."
+            )
+    return clips or []
 
 
 def _is_plain(path: Path, *, folder: bool) -> bool:

@@ -84,7 +84,7 @@ def rollout(
     calls = -(-steps // new_frames)
     at_once = model.input_shape[0] or _CLIPS_AT_ONCE
     total = calls * -(-len(clip) // at_once)
-    with kept(model), progress(doing, "call", total=total) as bar:
+    with kept(model), progress(doing, "call", total) as bar:
         for first in range(0, len(clip), at_once):
             chunk = slice(first, first + at_once)
             predict = _choose_way(model, clip[chunk], window, new_frames)

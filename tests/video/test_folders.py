@@ -48,8 +48,6 @@ def test_every_clip_comes_once_with_its_label_in_order(folder):
     assert (x.dtype, y.dtype) == (np.float32, np.int64)
     assert brightness(x) == [10, 20, 30, 40, 200, 210, 220]
     assert y.tolist() == batches.labels.tolist()
-    for loaded, streamed in zip(batches.load(), (x, y), strict=True):
-        np.testing.assert_array_equal(loaded, streamed)
     np.testing.assert_array_equal(
         x[0], read_clip(batches.paths[0], frames=4, channels=1)
     )
@@ -110,10 +108,8 @@ def test_frames_of_different_sizes_need_a_size(folder):
     with pytest.raises(
         ShapeError, match=r"\(16, 16\) pixels.*\(32, 16\) in .*large.mp4"
     ):
-        batches.load()
-    with pytest.raises(ShapeError, match=r"\(32, 16\) in .*large.mp4"):
-        ClipFolder(folder, frames=2, seed=None, skip_broken=True)
-    x, _ = ClipFolder(folder, frames=2, size=(8, 8), seed=None).load()
+        list(batches)
+    ((x, _),) = ClipFolder(folder, frames=2, size=(8, 8), seed=None)
     assert x.shape == (8, 2, 8, 8, 3)
 
 
@@ -123,24 +119,6 @@ def test_a_broken_file_is_an_error_when_its_turn_comes(folder):
     assert len(batches[0][0]) == 4
     with pytest.raises(ClipError, match=r"light.205.mp4.*expected a whole video file"):
         batches[1]
-
-
-def test_broken_files_are_left_out_and_named_only_when_asked(folder):
-    (folder / "light" / "205.mp4").write_bytes(b"broken")
-    write_clip(folder / "dark" / "short.gif", np.zeros((1, 16, 16, 1)))
-    with pytest.warns(UserWarning, match="left out 2 of 9 clips") as caught:
-        batches = ClipFolder(folder, frames=2, seed=None, skip_broken=True)
-    message = str(caught[0].message)
-    assert "205.mp4" in message
-    assert "short.gif" in message
-    assert caught[0].filename == __file__
-    assert len(batches.paths) == len(batches.load()[0]) == 7
-    for path in (folder / "light").glob("2*"):
-        path.write_bytes(b"broken")
-    with pytest.raises(
-        ClipError, match="clips of 'light', but had to leave .* out. .*200.mp4"
-    ):
-        ClipFolder(folder, frames=2, seed=None, skip_broken=True)
 
 
 def test_other_folders_are_refused(folder, tmp_path):
@@ -186,7 +164,7 @@ def test_the_folder_may_be_given_relative_to_here(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     batches = ClipFolder("clips", frames=2, seed=None)
     monkeypatch.chdir(folder)
-    assert len(batches.load()[0]) == 7
+    assert len(batches[0][0]) == 7
 
 
 @pytest.mark.parametrize(
@@ -203,21 +181,3 @@ def test_batches_end(folder):
     for index in (2, -1):
         with pytest.raises(IndexError, match="has the batches 0 to 1"):
             batches[index]
-
-
-def test_a_long_read_shows_its_progress(folder, capsys, monkeypatch):
-    import tqdm
-
-    monkeypatch.setattr(tqdm.tqdm, "__init__", _at_once(tqdm.tqdm.__init__))
-    ClipFolder(folder, frames=2, seed=None, skip_broken=True).load()
-    shown = capsys.readouterr()
-    assert "checking clips: 100%" in shown.err
-    assert "reading clips: 100%" in shown.err
-    assert shown.out == ""
-
-
-def _at_once(init):
-    def without_delay(self, *arguments, **options):
-        init(self, *arguments, **{**options, "delay": 0})
-
-    return without_delay
