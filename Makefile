@@ -5,8 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 PAGE := _build/html/index.html
 PORT ?= 8000
+# Whole files to a worker, in the order of testpaths: the longest, the notebooks, first.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup book pdf serve lab notebooks test test-browser bench lint lock clean
+.PHONY: help setup book pdf serve lab notebooks test test-all test-browser bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,7 +41,10 @@ notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
 
 test: $(READY) ## run every test, each notebook included
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-all: test ## run what is exhaustive as well, as CI does
+	$(BIN)/python -m pytest $(PARALLEL) -m exhaustive tests
 
 test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 	$(BIN)/python -m pytest tests/browser
