@@ -8,13 +8,13 @@ from keras import layers
 from cnnseq_helpers import (
     MaskedConv1D,
     MaskedGlobalAveragePooling1D,
-    ReceptiveField,
     ShapeError,
     assert_padding_invariant,
     masked_cnn1d,
     measured_receptive_field,
     pad_batch,
 )
+from cnnseq_helpers.tracing.reach import ReceptiveField
 
 
 class Delay(layers.Layer):

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 from cnnseq_helpers import (
-    ReceptiveField,
     ShapeError,
     measured_receptive_field,
     receptive_field,
     trace_shapes,
 )
+from cnnseq_helpers.tracing.reach import ReceptiveField
 
 small = st.integers(1, 4)
 # Keras says so of a Conv1D and of a Sequential; the walk must not trip over the mask.
