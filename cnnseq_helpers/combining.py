@@ -10,9 +10,10 @@ from keras import layers, ops
 
 from .shapes import (
     ShapeError,
-    _check_whole,
     check_convolutions,
     check_input_shape,
+    check_whole,
+    is_mask_of,
     name_axes,
 )
 
@@ -109,15 +110,11 @@ class BatchApply(layers.Wrapper):  # type: ignore[misc]
         return outputs
 
     def _check_mask(self, shape: Any, mask: Any) -> None:
-        if mask is None:
-            return
-        axes = tuple(mask.shape)
-        unlike = [pair for pair in zip(axes, shape, strict=False) if len({*pair}) > 1]
-        if len(axes) != 2 or any(None not in pair for pair in unlike):
+        if mask is not None and not is_mask_of(mask.shape, shape):
             raise ShapeError(
                 f"{self.name} (BatchApply) expected a mask "
                 f"{name_axes(shape[:2], ('batch', 'time'))}, one value a frame, got "
-                f"{axes}. Make it from the lengths of the clips: mask = "
+                f"{tuple(mask.shape)}. Make it from the lengths of the clips: mask = "
                 "np.arange(time) < lengths[:, None]. What masks parts of a frame, as "
                 "Masking() on pixels or Embedding(mask_zero=True) do, belongs inside."
             )
@@ -187,8 +184,8 @@ def cnn_lstm(
     inputs, features = read_steps(
         "cnn_lstm", input_shape, _along_time, filters, kernel_size
     )
-    units = _check_whole("cnn_lstm", "units", units)
-    num_outputs = _check_whole("cnn_lstm", "num_outputs", num_outputs)
+    units = check_whole("cnn_lstm", "units", units)
+    num_outputs = check_whole("cnn_lstm", "num_outputs", num_outputs)
     summary = layers.LSTM(units, name="lstm")(features)
     logits = layers.Dense(num_outputs, name="logits")(summary)
     return keras.Model(inputs, logits, name="cnn_lstm")

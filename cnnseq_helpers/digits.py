@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._extras import require
-from .shapes import _check_whole
+from .shapes import check_whole
 
 _STEPS_A_PIXEL = 8
 
@@ -93,7 +93,7 @@ def moving_digits(
     """
     doing = "moving_digits"
     n, frames, size = _check_sizes(doing, n, frames, size)
-    digits = _check_whole(doing, "digits", digits)
+    digits = check_whole(doing, "digits", digits)
     glyphs = _glyphs(doing, size, split)
     random = _generator(doing, seed, split)
     shape = (n, digits)
@@ -158,9 +158,9 @@ def drifting_digits(
 
 def _check_sizes(doing: str, n: int, frames: int, size: int) -> tuple[int, int, int]:
     return (
-        _check_whole(doing, "n", n),
-        _check_whole(doing, "frames", frames),
-        _check_whole(doing, "size", size, at_least=16),
+        check_whole(doing, "n", n),
+        check_whole(doing, "frames", frames),
+        check_whole(doing, "size", size, at_least=16),
     )
 
 
@@ -168,7 +168,7 @@ def _generator(doing: str, seed: int, split: str) -> np.random.Generator:
     """Return random numbers that differ from split to split."""
     # Any number will do that differs between the names of the splits.
     return np.random.default_rng(
-        [_check_whole(doing, "seed", seed, at_least=0), len(split)]
+        [check_whole(doing, "seed", seed, at_least=0), len(split)]
     )
 
 

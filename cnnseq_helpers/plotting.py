@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ._extras import require
 from .datasets import Dataset
-from .shapes import ShapeError, _check_whole, check_shape
+from .shapes import ShapeError, check_shape, check_whole
 from .video.clips import as_alike
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def plot_clips(
             f"{len(clips)} clips and {len(names)} names. Add what is missing."
         )
     clips = as_alike("plot_clips", dict(enumerate(clips)))
-    shown = range(0, len(clips[0]), _check_whole("plot_clips", "every", every))
+    shown = range(0, len(clips[0]), check_whole("plot_clips", "every", every))
     return _draw(clips, names, shown, "frame", first)
 
 
@@ -302,7 +302,7 @@ def plot_predictions(
         rows += [predicted, predicted - clips[0]]
         names += [name, "difference"]
     label = "frame    (difference: red too bright, blue too dark)"
-    every = _check_whole("plot_predictions", "every", every)
+    every = check_whole("plot_predictions", "every", every)
     shown = range(0, len(clips[0]), every)
     return _draw(rows, names, shown, label, first, differences=range(2, len(rows), 2))
 
@@ -509,7 +509,7 @@ def animate(
         )
     shown = dict(zip(clips, as_alike(doing, clips), strict=True))
     frames = len(next(iter(shown.values())))
-    if _check_whole(doing, "given", given, at_least=0) > frames:
+    if check_whole(doing, "given", given, at_least=0) > frames:
         raise ShapeError(
             f"{doing} expected at most {frames} given frames, as many as there are, "
             f"got {given}. Change given."

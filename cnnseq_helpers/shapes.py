@@ -72,7 +72,7 @@ x[..., None] a last one.
                 f"{expected}. Give sizes for these names only."
             )
         if size is not None:
-            _check_whole("check_shape", name, size, at_least=0)
+            check_whole("check_shape", name, size, at_least=0)
     try:
         shape = tuple(x.shape)  # type: ignore[attr-defined]
     except (AttributeError, TypeError, ValueError):
@@ -164,9 +164,9 @@ def conv_output_length(
     >>> conv_output_length(100, kernel_size=9, strides=2, padding="same")
     50
     """
-    kernel_size = _check_whole("conv_output_length", "kernel_size", kernel_size)
-    strides = _check_whole("conv_output_length", "strides", strides)
-    dilation_rate = _check_whole("conv_output_length", "dilation_rate", dilation_rate)
+    kernel_size = check_whole("conv_output_length", "kernel_size", kernel_size)
+    strides = check_whole("conv_output_length", "strides", strides)
+    dilation_rate = check_whole("conv_output_length", "dilation_rate", dilation_rate)
     if padding not in ("valid", "same", "causal"):
         raise ShapeError(
             "conv_output_length expected padding 'valid', 'same' or 'causal', "
@@ -210,9 +210,9 @@ def pool_output_length(
     >>> pool_output_length(92, pool_size=4)
     23
     """
-    pool_size = _check_whole("pool_output_length", "pool_size", pool_size)
+    pool_size = check_whole("pool_output_length", "pool_size", pool_size)
     if strides is not None:
-        strides = _check_whole("pool_output_length", "strides", strides)
+        strides = check_whole("pool_output_length", "strides", strides)
     if padding not in ("valid", "same"):
         raise ShapeError(
             "pool_output_length expected padding 'valid' or 'same', got "
@@ -229,7 +229,7 @@ def _output_length(
     """Count the windows that start every `strides` steps and reach over `reach`."""
     if length is None:
         return None
-    length = _check_whole(doing, "length", length, at_least=0)
+    length = check_whole(doing, "length", length, at_least=0)
     if padding != "valid":
         return -(-length // strides)
     if length < reach:
@@ -241,7 +241,7 @@ def _output_length(
     return (length - reach) // strides + 1
 
 
-def _check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
+def check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
     """Return a whole number as an int, since NumPy's small ones may overflow."""
     try:
         # True counts as 1 in Python, and is hardly ever meant as a number.
@@ -254,6 +254,12 @@ def _check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
             f"got {value!r}. Change {name}."
         )
     return number
+
+
+def is_mask_of(mask_shape: Sequence[Any], shape: Sequence[Any]) -> bool:
+    """Tell whether a mask may be (batch, time) of a series; None fits any size."""
+    pairs = zip(mask_shape, shape, strict=False)
+    return len(mask_shape) == 2 and all(a == b or None in (a, b) for a, b in pairs)
 
 
 # --- Arguments of models --------------------------------------------------------------
@@ -275,7 +281,7 @@ def check_input_shape(doing: str, input_shape: Any, *forms: str) -> tuple[Any, .
         )
     for size in shape:
         if size is not None:
-            _check_whole(doing, f"each size of {shape}", size)
+            check_whole(doing, f"each size of {shape}", size)
     return shape
 
 
@@ -296,6 +302,6 @@ def check_convolutions(
             f"convolution, got {filters!r}. For a single convolution: filters=(32,)."
         )
     return (
-        [_check_whole(doing, "each of filters", number) for number in numbers],
-        _check_whole(doing, "kernel_size", kernel_size),
+        [check_whole(doing, "each of filters", number) for number in numbers],
+        check_whole(doing, "kernel_size", kernel_size),
     )

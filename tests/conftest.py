@@ -15,6 +15,17 @@ settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
 
 
+def sampled(cases, every):
+    """Return cases for `parametrize`: one of so many always, the others in CI."""
+    return [
+        pytest.param(
+            *(case if isinstance(case, tuple) else [case]),
+            marks=[pytest.mark.exhaustive] if number % every else [],
+        )
+        for number, case in enumerate(cases)
+    ]
+
+
 @pytest.fixture(scope="session")
 def html(tmp_path_factory, worker_id):
     """Build the whole book afresh, once a run; return the folder of its pages."""

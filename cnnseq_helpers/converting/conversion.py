@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 from ..tracing.graph import (
     compile_settings,
     functional_of,
@@ -90,7 +90,7 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     ((None, 4), ['lstm_relu_1', 'lstm_mean', 'logits'])
     """
     if receptive_field is not None:
-        receptive_field = _check_whole("to_cnn1d", "receptive_field", receptive_field)
+        receptive_field = check_whole("to_cnn1d", "receptive_field", receptive_field)
     _check_model(model)
     taken = {layer.name for layer in layers_of(model)}
     copies = {

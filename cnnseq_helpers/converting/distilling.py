@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 from ..tracing.graph import functional_of, is_model
 from ..tracing.heads import read_heads
 
@@ -92,8 +92,8 @@ def distill(
     >>> history.history["loss"][-1] < history.history["loss"][0]
     True
     """
-    epochs = _check_whole("distill", "epochs", epochs)
-    batch_size = _check_whole("distill", "batch_size", batch_size)
+    epochs = check_whole("distill", "epochs", epochs)
+    batch_size = check_whole("distill", "batch_size", batch_size)
     _check_pair(student, teacher)
     _check_data(student, x)
     outputs = _teach(teacher, x, batch_size, verbose)

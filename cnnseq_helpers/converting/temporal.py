@@ -10,7 +10,7 @@ from keras import layers, ops
 
 from ..combining import read_steps
 from ..padding.masked import MaskedConv1D, MaskedGlobalAveragePooling1D
-from ..shapes import ShapeError, _check_whole, check_convolutions
+from ..shapes import ShapeError, check_convolutions, check_whole
 from .recurrent import Recurrent
 
 # A short field needs no more than one kernel. Of a longer one the first kernel reads
@@ -263,8 +263,8 @@ def cnn1d(
     inputs, features = read_steps(
         "cnn1d", input_shape, _along_time, filters, kernel_size
     )
-    units = _check_whole("cnn1d", "units", units)
-    num_outputs = _check_whole("cnn1d", "num_outputs", num_outputs)
+    units = check_whole("cnn1d", "units", units)
+    num_outputs = check_whole("cnn1d", "num_outputs", num_outputs)
     length = features.shape[1]
     temporal = TemporalConvolutions(
         Recurrent("temporal", units), length, length or OPEN_LENGTH, pooled=False

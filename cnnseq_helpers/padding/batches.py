@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 
 
 def pad_batch(
@@ -250,7 +250,7 @@ def _padded_length(
 ) -> int:
     steps = longest = int(lengths.max())
     if length is not None:
-        steps = _check_whole("pad_batch", "length", length)
+        steps = check_whole("pad_batch", "length", length)
         if steps < longest:
             raise ShapeError(
                 f"pad_batch expected a length of at least {longest}, the steps of "
@@ -258,7 +258,7 @@ def _padded_length(
                 f"length, or cut by yourself what you can do without: [:{steps}]."
             )
     if multiple_of is not None:
-        multiple = _check_whole("pad_batch", "multiple_of", multiple_of)
+        multiple = check_whole("pad_batch", "multiple_of", multiple_of)
         steps = -(-steps // multiple) * multiple
     return steps
 

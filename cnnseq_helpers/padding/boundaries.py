@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 
 # With more different lengths than these, the boundaries are chosen among so many
 # quantiles and the longest ones, of which a single one may cost much padding.
@@ -52,8 +52,8 @@ def bucket_boundaries(
     >>> bucket_boundaries([7, 7, 8, 20, 21, 60], num_buckets=3)
     [8, 21, 60]
     """
-    num_buckets = _check_whole("bucket_boundaries", "num_buckets", num_buckets)
-    min_samples = _check_whole("bucket_boundaries", "min_samples", min_samples)
+    num_buckets = check_whole("bucket_boundaries", "num_buckets", num_buckets)
+    min_samples = check_whole("bucket_boundaries", "min_samples", min_samples)
     ordered = np.sort(_check_lengths("bucket_boundaries", lengths))
     ends = np.unique(ordered)
     if len(ends) > _QUANTILES + _LONGEST:

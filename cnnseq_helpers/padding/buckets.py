@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 from .batches import as_arrays, pad_arrays, read_rows
 from .boundaries import bucket_boundaries, check_boundaries
 
@@ -145,7 +145,7 @@ def bucket_batches(
     >>> [(x.shape, y.tolist()) for (x, mask), y in batches]
     [((2, 5, 3), [0, 0]), ((2, 10, 3), [1, 1])]
     """
-    batch_size = _check_whole("bucket_batches", "batch_size", batch_size)
+    batch_size = check_whole("bucket_batches", "batch_size", batch_size)
     _check_seed(seed)
     arrays = as_arrays(sequences)
     steps = np.array([len(array) for array in arrays.values()])
@@ -172,7 +172,7 @@ def bucket_batches(
 
 def _check_seed(seed: Any) -> None:
     if seed is not None:
-        _check_whole("bucket_batches", "seed", seed, at_least=0)
+        check_whole("bucket_batches", "seed", seed, at_least=0)
 
 
 def _check_labels(
@@ -298,7 +298,7 @@ def bucket_dataset(
     """
     import tensorflow as tf
 
-    batch_size = _check_whole("bucket_dataset", "batch_size", batch_size)
+    batch_size = check_whole("bucket_dataset", "batch_size", batch_size)
     ends = check_boundaries("bucket_dataset", boundaries).tolist()
     if not isinstance(dataset, tf.data.Dataset):
         raise ShapeError(

@@ -8,7 +8,14 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from ..shapes import ShapeError, _check_whole, name_axes
+from ..shapes import (
+    ShapeError,
+    check_convolutions,
+    check_input_shape,
+    check_whole,
+    is_mask_of,
+    name_axes,
+)
 
 
 class ChannelsLast:
@@ -62,12 +69,10 @@ def _check_mask(layer: Any, shape: Any, mask: Any) -> None:
             f"{layer.name} expected a mask that is an array, got a "
             f"{type(mask).__name__}. {cure}"
         )
-    axes = tuple(mask.shape)
-    pairs = zip(axes, shape, strict=False)
-    if len(axes) != 2 or any(len({*pair}) > 1 and None not in pair for pair in pairs):
+    if not is_mask_of(mask.shape, shape):
         raise ShapeError(
             f"{layer.name} expected a mask {name_axes(shape[:2], ('batch', 'time'))}, "
-            f"one value a step, got {axes}. {cure}"
+            f"one value a step, got {tuple(mask.shape)}. {cure}"
         )
     dtype = keras.backend.standardize_dtype(mask.dtype)
     if dtype != "bool":
@@ -447,20 +452,9 @@ def masked_cnn1d(
     >>> [tuple(each.shape) for each in model.inputs], model.output_shape
     ([(None, None, 12), (None, None)], (None, 9))
     """
-    shape = tuple(input_shape) if isinstance(input_shape, (tuple, list)) else ()
-    if len(shape) != 2 or shape[1] is None:
-        raise ShapeError(
-            "masked_cnn1d expected an input_shape (time, channels), got "
-            f"{input_shape!r}. Leave the batch axis out; for any length: (None, 12)."
-        )
-    if not isinstance(filters, (tuple, list)) or not filters:
-        raise ShapeError(
-            "masked_cnn1d expected filters to be a sequence, one number for each "
-            f"convolution, got {filters!r}. For a single convolution: filters=(128,)."
-        )
-    for size in (*(size for size in shape if size is not None), kernel_size, *filters):
-        _check_whole("masked_cnn1d", "each size", size)
-    _check_whole("masked_cnn1d", "num_outputs", num_outputs)
+    shape = check_input_shape("masked_cnn1d", input_shape, "time channels")
+    filters, kernel_size = check_convolutions("masked_cnn1d", filters, kernel_size)
+    num_outputs = check_whole("masked_cnn1d", "num_outputs", num_outputs)
     inputs = keras.Input(shape, name="series")
     mask = keras.Input(shape[:1], dtype="bool", name="mask")
     x = inputs

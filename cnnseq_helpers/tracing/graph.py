@@ -1,4 +1,4 @@
-"""What Keras keeps of a model's graph, and of what its layers remember.
+"""What Keras keeps of a model's graph, of its layers' states, and their kinds.
 
 The only file that uses names which Keras does not publish, for want of public ones.
 Relied on, as in Keras 3.8 to 3.15:
@@ -108,13 +108,14 @@ def is_own_activation(activation: Any) -> bool:
 
 def nodes_in_order(model: Any) -> list[Any]:
     """Return the calls of a model's layers, each after those that it depends on."""
-    by_depth = _graph(model, "")._nodes_by_depth
+    by_depth = graph_of(model)._nodes_by_depth
     return [
         node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]
     ]
 
 
-def _graph(model: Any, doing: str) -> Any:
+def checked_graph_of(model: Any, doing: str) -> Any:
+    """Return the graph of a model, or say what `doing` needs instead."""
     if not is_model(model):
         raise ShapeError(
             f"{doing} expected a Functional model or a built Sequential one, got "
@@ -129,10 +130,10 @@ def _flat(given: Any) -> list[Any]:
     return [x for part in given for x in _flat(part)] if parts else [given]
 
 
-def _given(node: Any) -> list[Any]:
+def inputs_of_call(node: Any) -> list[Any]:
     """Return what a nested model was called on, input by input; [] if unclear."""
     # The node's own list of tensors holds masks too, and sorts a dictionary's keys.
-    arguments, graph = node.arguments, _graph(node.operation, "")
+    arguments, graph = node.arguments, graph_of(node.operation)
     given = arguments.args[0] if arguments.args else arguments.kwargs["inputs"]
     if isinstance(given, dict):
         names = input_structure(graph)
@@ -144,6 +145,73 @@ def _given(node: Any) -> list[Any]:
     known = {id(x) for x in node.input_tensors}
     fits = len(given) == len(graph.inputs) and all(id(x) in known for x in given)
     return given if fits else []
+
+
+# --- Kinds of layers ------------------------------------------------------------------
+
+# Keras's layers and this package's do what their names say; others may do anything.
+KNOWN_PACKAGES = ("keras", "cnnseq_helpers")
+
+
+def _each_rank(*kinds: str) -> set[str]:
+    return {f"{kind}{rank}D" for kind in kinds for rank in (1, 2, 3)}
+
+
+MASKED_WINDOWS = {"MaskedConv1D", "MaskedMaxPooling1D", "MaskedAveragePooling1D"}
+
+CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv") | {"MaskedConv1D"}
+
+TRANSPOSED = {f"Conv{rank}DTranspose" for rank in (1, 2, 3)}
+
+POOLINGS = _each_rank("MaxPooling", "AveragePooling") | (MASKED_WINDOWS - CONVOLUTIONS)
+
+SHIFTS = _each_rank("ZeroPadding", "Cropping")
+
+MERGES = set("Add Average Concatenate Maximum Minimum Multiply Subtract".split())
+
+NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"}
+
+RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
+
+ANY_RECURRENT = RECURRENT | {"RNN"} | _each_rank("ConvLSTM")
+
+STEPWISE = (
+    MERGES
+    | NORMALIZATIONS
+    | _each_rank("SpatialDropout")
+    | set(
+        "Activation ActivityRegularization AlphaDropout Any BatchApply Dense Dropout "
+        "ELU Embedding GaussianDropout GaussianNoise Identity LeakyReLU Masking "
+        "Normalization NotEqual PReLU ReLU Relu Rescaling Softmax TimeDistributed "
+        "UnitNormalization".split()
+    )
+)
+
+WHOLE_SEQUENCE = (
+    ANY_RECURRENT
+    | _each_rank("GlobalAveragePooling", "GlobalMaxPooling")
+    | set(
+        "AdditiveAttention Attention Bidirectional Flatten GroupNormalization "
+        "GroupedQueryAttention MaskedGlobalAveragePooling1D MaskedGlobalMaxPooling1D "
+        "MultiHeadAttention".split()
+    )
+)
+
+ROW_BY_ROW = (
+    (STEPWISE - {"Any", "NotEqual"})
+    | CONVOLUTIONS
+    | TRANSPOSED
+    | POOLINGS
+    | SHIFTS
+    | WHOLE_SEQUENCE
+    | _each_rank("UpSampling")
+    | {"InputLayer", "Permute", "RepeatVector", "Reshape"}
+)
+
+
+def is_known(operation: Any) -> bool:
+    """Tell whether an operation is one of Keras's own or of this package's."""
+    return type(operation).__module__.split(".")[0] in KNOWN_PACKAGES
 
 
 # --- From an output back to the input -------------------------------------------------

@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 
 from ..shapes import ShapeError
 from .graph import (
-    _given,
-    _graph,
+    CONVOLUTIONS,
+    MASKED_WINDOWS,
+    MERGES,
+    POOLINGS,
+    ROW_BY_ROW,
+    SHIFTS,
+    STEPWISE,
+    WHOLE_SEQUENCE,
     calls_of,
+    checked_graph_of,
     graph_of,
+    inputs_of_call,
+    is_known,
     is_model,
     is_own_activation,
     nodes_in_order,
@@ -81,7 +90,7 @@ def receptive_field(model: Any) -> ReceptiveField:
     >>> receptive_field(model)
     ReceptiveField(size=12, stride=4, left=0, right=11)
     """
-    graph = _graph(model, "receptive_field")
+    graph = checked_graph_of(model, "receptive_field")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ShapeError(
             "receptive_field expected a model with one input and one output, got "
@@ -123,7 +132,7 @@ class Step(NamedTuple):
 
 def steps_of(model: Any, doing: str) -> list[Step]:
     """Return the calls of a model's layers in order, nested models taken apart too."""
-    graph = _graph(model, doing)
+    graph = checked_graph_of(model, doing)
     return _follow(graph, [_start(x.shape) for x in graph.inputs])[0]
 
 
@@ -142,9 +151,9 @@ def _follow(
         inner: list[Step] = []
         if node.is_input:
             leaving = [reaches[id(x)] for x in outputs]
-        elif is_model(operation) and (given := _given(node)):
+        elif is_model(operation) and (given := inputs_of_call(node)):
             arriving = [reaches[id(x)] for x in given]
-            inner, leaving = _follow(_graph(operation, ""), arriving, depth + 1)
+            inner, leaving = _follow(graph_of(operation), arriving, depth + 1)
         else:
             shapes = [tuple(x.shape) for x in node.input_tensors]
             arriving = [reaches[id(x)] for x in node.input_tensors]
@@ -204,55 +213,6 @@ STATIC = NoReach(
 )
 
 
-def _each_rank(*kinds: str) -> set[str]:
-    return {f"{kind}{rank}D" for kind in kinds for rank in (1, 2, 3)}
-
-
-_KNOWN_PACKAGES = ("keras", "cnnseq_helpers")
-
-_MASKED = {"MaskedConv1D", "MaskedMaxPooling1D", "MaskedAveragePooling1D"}
-
-_CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv") | {"MaskedConv1D"}
-
-_POOLINGS = _each_rank("MaxPooling", "AveragePooling") | _MASKED - {"MaskedConv1D"}
-
-_SHIFTS = _each_rank("ZeroPadding", "Cropping")
-
-_MERGES = set("Add Average Concatenate Maximum Minimum Multiply Subtract".split())
-
-_STEPWISE = (
-    _MERGES
-    | _each_rank("SpatialDropout")
-    | set(
-        "Activation ActivityRegularization AlphaDropout Any BatchApply "
-        "BatchNormalization Dense Dropout ELU Embedding GaussianDropout "
-        "GaussianNoise Identity "
-        "LayerNormalization LeakyReLU Masking Normalization NotEqual PReLU "
-        "RMSNormalization ReLU Relu Rescaling Softmax TimeDistributed "
-        "UnitNormalization".split()
-    )
-)
-
-_WHOLE_SEQUENCE = _each_rank(
-    "ConvLSTM", "GlobalAveragePooling", "GlobalMaxPooling"
-) | set(
-    "AdditiveAttention Attention Bidirectional Flatten GRU GroupNormalization "
-    "GroupedQueryAttention LSTM MaskedGlobalAveragePooling1D MaskedGlobalMaxPooling1D "
-    "MultiHeadAttention RNN SimpleRNN".split()
-)
-
-_ROW_BY_ROW = (
-    (_STEPWISE - {"Any", "NotEqual"})
-    | _CONVOLUTIONS
-    | _POOLINGS
-    | _SHIFTS
-    | _WHOLE_SEQUENCE
-    | _each_rank("UpSampling")
-    | {f"Conv{rank}DTranspose" for rank in (1, 2, 3)}
-    | {"InputLayer", "Permute", "RepeatVector", "Reshape"}
-)
-
-
 def through(
     layer: Any, shapes: Sequence[Shape], output: Shape, entering: Sequence[Any]
 ) -> Reach | NoReach:
@@ -279,17 +239,17 @@ def _rule(
     layer: Any, shapes: Sequence[Shape], reaches: Sequence[Reach]
 ) -> Reach | NoReach:
     kind, rank = type(layer).__name__, len(shapes[0])
-    if type(layer).__module__.split(".")[0] not in _KNOWN_PACKAGES:
+    if not is_known(layer):
         return _unknown(layer, "is not one of Keras's own layers or this package's")
     if not _is_plain(getattr(layer, "activation", None)):
         return _unknown(layer, "has an activation of its own")
-    if kind in _WHOLE_SEQUENCE or _mixes_time(layer, rank):
+    if kind in WHOLE_SEQUENCE or _mixes_time(layer, rank):
         return _whole_sequence(layer)
     if getattr(layer, "data_format", None) == "channels_first":
         return _unknown(layer, "has its channels, not time, on axis 1")
     if len({(reach.length, reach.stride) for reach in reaches}) != 1:
         return _unknown(layer, "joins branches of different length or stride")
-    if kind in _MERGES and len({len(shape) for shape in shapes}) != 1:
+    if kind in MERGES and len({len(shape) for shape in shapes}) != 1:
         return _unknown(layer, "joins tensors with different numbers of axes")
     merged = reaches[0]._replace(
         left=max(reach.left for reach in reaches),
@@ -297,14 +257,14 @@ def _rule(
     )
     if kind == "BatchApply" and not _keeps_rows_apart(layer.layer):
         return _unknown(layer, "may mix the frames that it makes one batch of")
-    if kind in _STEPWISE:
+    if kind in STEPWISE:
         return merged
-    if kind in _CONVOLUTIONS:
+    if kind in CONVOLUTIONS:
         span = (layer.kernel_size[0] - 1) * layer.dilation_rate[0]
         return _windowed(layer, merged, span)
-    if kind in _POOLINGS:
+    if kind in POOLINGS:
         return _windowed(layer, merged, layer.pool_size[0] - 1)
-    if kind in _SHIFTS:
+    if kind in SHIFTS:
         return _shifted(layer, merged)
     return _unknown(layer, "is none of these")
 
@@ -312,7 +272,7 @@ def _rule(
 def _windowed(layer: Any, reach: Reach, span: int) -> Reach | NoReach:
     """Go through a window of span + 1 steps: a convolution or a pooling."""
     length, stride = reach.length, layer.strides[0]
-    if layer.padding == "same" and type(layer).__name__ in _MASKED:
+    if layer.padding == "same" and type(layer).__name__ in MASKED_WINDOWS:
         # Keras's padding for whole multiples of the stride, whatever the length.
         left = max(span + 1 - stride, 0) // 2
         length = None if length is None else -(-length // stride)
@@ -360,7 +320,7 @@ def _keeps_rows_apart(operation: Any) -> bool:
     axes = axes if isinstance(axes, (tuple, list)) else [axes]
     return (
         type(operation).__module__.split(".")[0] == "keras"
-        and type(operation).__name__ in _ROW_BY_ROW
+        and type(operation).__name__ in ROW_BY_ROW
         and _is_plain(getattr(operation, "activation", None))
         # Counted from the end, only the last axis is never that of the rows.
         and all(axis is not None and (axis > 0 or axis == -1) for axis in axes)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from keras import layers
 
 from ..shapes import name_axes
-from .graph import is_model
+from .graph import NORMALIZATIONS, is_model
 from .reach import Step, steps_of
 
 # --- The sequence of shapes -----------------------------------------------------------
@@ -123,15 +123,7 @@ def _name_output(output: Any) -> str:
 # --- Two models side by side ----------------------------------------------------------
 
 
-_FREE = {
-    "BatchNormalization",
-    "Embedding",
-    "GroupNormalization",
-    "LayerNormalization",
-    "Normalization",
-    "PReLU",
-    "RMSNormalization",
-}
+_FREE = NORMALIZATIONS | {"Embedding", "GroupNormalization", "Normalization", "PReLU"}
 
 # Whose kernels do not meet each output step once, or that multiply without a kernel.
 _UNKNOWN = ("Attention", "ConvLSTM", "EinsumDense", "Transpose")

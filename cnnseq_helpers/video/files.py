@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._extras import require
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 from .endings import ClipError, Shown, check_ending
 
 _LONGEST_SIDE = 2**14
@@ -90,7 +90,7 @@ def read_clip(
     (4, 32, 48, 3)
     """
     if frames is not None:
-        _check_whole("read_clip", "frames", frames)
+        check_whole("read_clip", "frames", frames)
     rate = _check_rate(frames, frames_per_second)
     _check_pictures("read_clip", size, channels)
     if dtype not in ("float32", "uint8", np.float32, np.uint8):
@@ -192,7 +192,7 @@ def _check_rate(frames: int | None, frames_per_second: Any) -> Fraction | None:
 
 
 def _check_pictures(doing: str, size: tuple[int, int] | None, channels: int) -> None:
-    if _check_whole(doing, "channels", channels) not in (1, 3):
+    if check_whole(doing, "channels", channels) not in (1, 3):
         raise ShapeError(
             f"{doing} expected channels=3 (red, green, blue) or 1 (grey), got "
             f"{channels!r}. Change channels."
@@ -203,7 +203,7 @@ def _check_pictures(doing: str, size: tuple[int, int] | None, channels: int) -> 
                 f"{doing} expected size=(height, width), got {size!r}. Change size."
             )
         for name, pixels in zip(("height", "width"), size, strict=True):
-            if _check_whole(doing, name, pixels) > _LONGEST_SIDE:
+            if check_whole(doing, name, pixels) > _LONGEST_SIDE:
                 raise ShapeError(
                     f"{doing} expected {name} to be at most {_LONGEST_SIDE} pixels, "
                     f"got {pixels}. Change size."

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shapes import ShapeError, _check_whole
+from ..shapes import ShapeError, check_whole
 from .endings import ClipError
 from .files import _check_pictures, read_clip
 
@@ -103,9 +103,9 @@ class ClipFolder(keras.utils.PyDataset):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_whole("ClipFolder", "frames", frames)
+        check_whole("ClipFolder", "frames", frames)
         _check_pictures("ClipFolder", size, channels)
-        self.batch_size = _check_whole("ClipFolder", "batch_size", batch_size)
+        self.batch_size = check_whole("ClipFolder", "batch_size", batch_size)
         self.class_names, found = _find_clips(Path(folder).absolute(), class_names)
         self._request: dict[str, Any] = {
             "frames": frames,

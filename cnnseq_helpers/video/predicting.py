@@ -17,7 +17,7 @@ import keras
 from keras import layers, ops
 
 from ..combining import BatchApply
-from ..shapes import ShapeError, _check_whole, check_input_shape
+from ..shapes import ShapeError, check_input_shape, check_whole
 
 
 def recurrent_predictor(
@@ -83,7 +83,7 @@ def recurrent_predictor(
     clip, num_frames, filters, pixels = _read_arguments(
         doing, input_shape, num_frames, filters, mean_pixel
     )
-    units = _check_whole(doing, "units", units)
+    units = check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
     halvings = count_halvings(frame)
     grid = (*(side >> halvings for side in frame), filters)
@@ -157,7 +157,7 @@ def conv_lstm_predictor(
     clip, num_frames, filters, pixels = _read_arguments(
         doing, input_shape, num_frames, filters, mean_pixel
     )
-    units = _check_whole(doing, "units", units)
+    units = check_whole(doing, "units", units)
     *frame, channels = clip.shape[2:]
     halvings = count_halvings(frame)
     grid = (*(side >> halvings for side in frame), units)
@@ -172,7 +172,7 @@ def conv_lstm_predictor(
         ],
         name="decoder",
     )
-    kernel_size = _check_whole(doing, "kernel_size", kernel_size)
+    kernel_size = check_whole(doing, "kernel_size", kernel_size)
     conv_lstm = partial(
         layers.ConvLSTM2D,
         units,
@@ -240,7 +240,7 @@ def convolutional_predictor(
     clip, num_frames, filters, pixels = _read_arguments(
         doing, input_shape, num_frames, filters, mean_pixel
     )
-    window = _check_whole(doing, "window", window)
+    window = check_whole(doing, "window", window)
     time, height, width, channels = clip.shape[1:]
     if num_frames is None:
         stacked = stack_windows(clip, window)
@@ -271,8 +271,8 @@ def _read_arguments(
     """Return an input for clips, checked numbers, and options of a layer of pixels."""
     shape = check_input_shape(doing, input_shape, "time height width channels")
     if num_frames is not None:
-        num_frames = _check_whole(doing, "num_frames", num_frames)
-    filters = _check_whole(doing, "filters", filters)
+        num_frames = check_whole(doing, "num_frames", num_frames)
+    filters = check_whole(doing, "filters", filters)
     pixels = start_at(doing, mean_pixel)
     return keras.Input(shape, name="clip"), num_frames, filters, pixels
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._extras import progress
-from ..shapes import ShapeError, _check_whole, name_axes
+from ..shapes import ShapeError, check_whole, name_axes
 from ..tracing.graph import forget, kept
 from .clips import as_clips, check_pixels
 from .stepping import steps_alone, with_state
@@ -77,8 +77,8 @@ def rollout(
     """
     doing = "rollout"
     clip = as_clips(doing, "clip", clip).astype(np.float32)
-    steps = _check_whole(doing, "steps", steps)
-    new_frames = _check_whole(doing, "new_frames", new_frames)
+    steps = check_whole(doing, "steps", steps)
+    new_frames = check_whole(doing, "new_frames", new_frames)
     window = _check_window(model, clip)
     predicted = np.empty((len(clip), steps, *clip.shape[2:]), np.float32)
     calls = -(-steps // new_frames)

@@ -59,6 +59,7 @@ def test_a_page_without_code_is_not_launched(pages):
     assert all(link.startswith(GITHUB) for link in found)
 
 
+@pytest.mark.exhaustive  # builds another book
 def test_colab_is_left_out_where_it_cannot_open_the_notebook(tmp_path):
     elsewhere = "https://gitlab.com/someone/sequences"
     found = links_away(build(tmp_path, elsewhere) / "notebooks/part/old.html")

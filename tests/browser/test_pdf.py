@@ -15,6 +15,9 @@ from tools.combine_pages import combine, entries, read_articles
 
 from ..conftest import ROOT
 
+# What `make pdf` prints is not what `make book` shows, and takes a minute.
+pytestmark = pytest.mark.exhaustive
+
 TOOL = [sys.executable, ROOT / "tools/make_pdf.py"]
 WIDTH = 658  # of the text on A4, in pixels: 210 mm less twice 18 mm
 WIDER = """width => [...document.querySelectorAll("body *")]

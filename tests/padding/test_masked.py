@@ -447,7 +447,7 @@ def test_masked_cnn1d_is_the_model_written_out():
 @pytest.mark.parametrize(
     ("shape", "settings", "message"),
     [
-        ((12,), {}, r"\(time, channels\), got \(12,\)"),
+        ((12,), {}, r"\(time, channels\), known but for time, got \(12,\)"),
         ((None, None), {}, r"got \(None, None\)"),
         (12, {}, "got 12"),
         ((None, 12), {"filters": 4}, "a sequence, one number for each"),
