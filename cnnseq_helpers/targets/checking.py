@@ -151,8 +151,10 @@ def check_targets(
         return [TargetProblem("not-checked", message, "# Compare the shapes by hand.")]
 
 
-def find_problems(model: Any, y: Any, loss: Any, x: Any) -> list[TargetProblem]:
-    """Read, judge, and write what mends each finding: `check_targets` without a net."""
+def find_problems(
+    model: Any, y: Any, loss: Any = None, x: Any = None
+) -> list[TargetProblem]:
+    """Read, judge and write fixes as `check_targets`, but raise errors of its own."""
     return [
         TargetProblem(finding.code, finding.message, write_fix(finding, case))
         for finding, case in judge(read(model, y, loss, x))

@@ -6,7 +6,8 @@ to the loss that they belong to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -131,44 +132,58 @@ class Reading(NamedTuple):
 
 def read(model: Any, y: Any, loss: Any, x: Any) -> Reading:
     """Read model, labels, loss and inputs as they are given to `check_targets`."""
-    errors: list[UnreadableError] = []
-    heads: list[Head] = []
-    structure: Any = None
-    unknown: tuple[str, ...] = ()
     try:
         source = _read_source(model, y, x)
     except UnreadableError as error:
         return Reading([error])
-    try:
-        heads, structure = read_heads(model, source.x)
-        unknown = unknown_steps(model, source.specify)
-    except NotBuiltError:
-        why = "The model is not built, so the shapes of its outputs are not known."
-        errors.append(UnreadableError("not-built", why))
+    heads: list[Head] = []
+    structure: Any = None
+    pairs: list[_Pair] = []
+    labels: list[Labels] = []
+    cases: list[Case] = []
+    errors: list[UnreadableError] = []
+    with _noted(errors):
+        heads, structure = _read_outputs(model, source.x)
     loss = getattr(model, "loss", None) if loss is None else loss
     if loss is None:
         why = "There is no loss: none was given, and none was compiled."
         errors.append(UnreadableError("no-loss", why))
-    pairs: list[_Pair] = []
-    try:
+    with _noted(errors):
         pairs = _pair(heads, isinstance(structure, dict), source, loss)
-    except UnreadableError as error:
-        errors.append(error)
-    labels, cases = [], []
     for pair in pairs:
-        try:
+        with _noted(errors, pair.is_plain):
             labels.append(_read_labels(pair, source.is_arrays))
-        except UnreadableError as error:
-            error.is_plain = pair.is_plain
-            errors.append(error)
-            continue
-        if (head := pair.head) is not None and loss is not None:
-            given = labels[-1], read_loss(pair.loss, head.shape, labels[-1].shape)
-            metrics = _metrics_of(model, head, len(heads))
-            told = len(heads) == 1, pair.is_plain, source.x is not None
-            cases.append(Case(head, *given, metrics, *told))
-    rows = _count_rows(source.x)
-    return Reading(errors, cases, labels, rows, source.without_rank, unknown)
+            if pair.head is not None and loss is not None:
+                known = read_loss(pair.loss, pair.head.shape, labels[-1].shape)
+                metrics = _metrics_of(model, pair.head, len(heads))
+                told = len(heads) == 1, pair.is_plain, source.x is not None
+                cases.append(Case(pair.head, labels[-1], known, metrics, *told))
+    return Reading(
+        errors,
+        cases,
+        labels,
+        _count_rows(source.x),
+        source.without_rank,
+        unknown_steps(model, source.specify) if heads else (),
+    )
+
+
+@contextmanager
+def _noted(errors: list[UnreadableError], is_plain: bool = True) -> Iterator[None]:
+    """Keep what could not be read in a list, and go on behind the block."""
+    try:
+        yield
+    except UnreadableError as error:
+        error.is_plain = is_plain
+        errors.append(error)
+
+
+def _read_outputs(model: Any, x: Any) -> tuple[list[Head], Any]:
+    try:
+        return read_heads(model, x)
+    except NotBuiltError:
+        why = "The model is not built, so the shapes of its outputs are not known."
+        raise UnreadableError("not-built", why) from None
 
 
 def _count_rows(x: Any) -> frozenset[int]:

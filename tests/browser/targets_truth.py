@@ -271,7 +271,7 @@ def entry_of(codes, outcome, kind, message):
 
 def judge(labels, head, loss, model):
     """Return what the explorer says of one choice; all is given by its name."""
-    problems = find_problems(model, LABELS[labels], LOSSES[loss], None)
+    problems = find_problems(model, LABELS[labels], LOSSES[loss])
     outcome, message = outcome_of(partial(step, model, LABELS[labels], LOSSES[loss]))
     findings = [(each.code, each.message.split(": ", 1)[1]) for each in problems]
     codes = [code for code, _ in findings]

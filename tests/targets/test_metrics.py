@@ -164,10 +164,10 @@ def test_metric_is_found_and_mended_by_the_fix(case):
     keras.utils.set_random_seed(0)
     model = build()
     compile_quickly(model, loss, metric)
-    (problem,) = find_problems(model, y, None, x)
+    (problem,) = find_problems(model, y, x=x)
     assert problem.code == "metric"
     compile_quickly(model, loss, follow(problem.fix))
-    assert find_problems(model, y, None, x) == []
+    assert find_problems(model, y, x=x) == []
     values = [v for k, v in evaluate(model, y).items() if k != "loss"]
     assert len(values) == 1
     if truth is not None:
@@ -232,7 +232,7 @@ def test_right_metric_raises_no_alarm(case):
     build, y, loss, metric = case
     model = build()
     compile_quickly(model, loss, metric)
-    assert find_problems(model, y, None, x) == []
+    assert find_problems(model, y, x=x) == []
     evaluate(model, y)
 
 
@@ -244,7 +244,7 @@ def test_each_output_has_its_metrics(kind):
         names = ("which", "much")
         y, loss, own = (dict(zip(names, k, strict=True)) for k in (y, loss, own))
     model.compile("sgd", loss, metrics=own)
-    (problem,) = find_problems(model, y, None, x)
+    (problem,) = find_problems(model, y, x=x)
     assert problem.code == "metric"
     assert follow(problem.fix)
     assert "'which'" in problem.message
@@ -253,7 +253,7 @@ def test_each_output_has_its_metrics(kind):
 def test_a_metric_beside_others_is_found():
     model = one_logit()
     model.compile("sgd", binary, metrics=["accuracy", metrics.AUC(from_logits=True)])
-    (problem,) = find_problems(model, yes_no, None, None)
+    (problem,) = find_problems(model, yes_no)
     assert "the metric 'accuracy'" in problem.message
     assert isinstance(follow(problem.fix), metrics.BinaryAccuracy)
 
@@ -277,7 +277,7 @@ def test_a_metric_that_keras_refuses_is_found(metric):
         each.compile("adam", loss, metrics=[metric()])
     with pytest.raises(Exception, match=r"."):
         evaluate(refused, index)
-    (problem,) = find_problems(model, index, None, None)
+    (problem,) = find_problems(model, index)
     assert problem.code == "metric"
     compile_quickly(model, loss, follow(problem.fix))
     evaluate(model, index)
