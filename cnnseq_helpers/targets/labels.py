@@ -234,7 +234,7 @@ def _parts(element: Any) -> tuple[Any, Any, Any]:
 
 def _without_rank(promised: tuple[Any, ...]) -> tuple[str, ...]:
     def is_open(spec: Any) -> bool:
-        return hasattr(spec, "shape") and spec.shape.rank is None
+        return type(spec).__name__ == "TensorSpec" and spec.shape.rank is None
 
     named = zip(("x", "y", "weights"), map(keras.tree.flatten, promised), strict=True)
     return tuple(name for name, specs in named if any(map(is_open, specs)))
