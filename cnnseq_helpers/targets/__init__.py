@@ -1,6 +1,6 @@
 """Whether logits, labels, loss and metrics fit together.
 
-`checking` reads model and labels (`labels`, `pairing`, `losses`), asks the rules one
-after the other, and lets `cases` write what mends a fault. May import `shapes` and
-`tracing`.
+Three steps without a way back, which `checking` takes: `labels` and `losses` read all
+into records, `rules` (with `value_rules` and `metric_rules`) judge these alone and
+return findings, `fixes` writes what mends each. May import `shapes` and `tracing`.
 """

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import textwrap
 import warnings
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import keras
-
 from ..shapes import ShapeError
-from ..tracing.heads import Head, NotBuiltError, read_heads
-from .cases import Case, describe, match
-from .ctc_rules import ctc_mismatch
-from .labels import (
-    Labels,
-    Source,
-    UnreadableError,
-    count_rows,
-    read_labels,
-    read_source,
-    rewrite,
-)
-from .losses import UnknownLossError, read_loss
-from .metric_rules import metric_mismatches
-from .pairing import Outputs, pair
-from .shape_rules import shape_mismatch
-from .specifications import unknown_rank
-from .time_distributed import over_unknown_length
-from .value_rules import activation_mismatch, missing, one_unit, value_mismatch
-from .vectors import arrange, misplaced
+from .fixes import write_fix
+from .labels import read
+from .rules import judge
 
 # These say what could not be checked; all other codes, what does not fit.
 UNCHECKED = {"no-loss", "not-built", "not-checked", "unknown-loss", "unreadable-labels"}
@@ -45,9 +25,10 @@ class TargetProblem(NamedTuple):
     message : str
         What does not fit, with the shapes of output and labels by axis name.
     fix : str
-        Python that mends it. It sets `model`, `y`, `x` or `loss`, named as in the call
-        of `check_targets`, or compiles the model anew, and uses ``keras`` and ``np``. A
-        line that begins with ``#`` says what has to be done by hand.
+        What mends it. For a model with one output and an array as `y` this is Python,
+        where nothing else depends on what it changes: it sets `model`, `y`, `x` or
+        `loss`, named as in the call of `check_targets`, and uses ``keras`` and ``np``.
+        A line that begins with ``#`` says what has to be done by hand.
     """
 
     code: str
@@ -142,7 +123,8 @@ def check_targets(
     all the same, since the loss looks them up. Metrics are those that the model was
     compiled with. Without `x`, samples along another axis are told by the labels alone,
     as far as they can: one-hot rows in one long vector, but not numbers. What is not
-    seen: labels in the wrong order, and mistakes inside a loss of one's own.
+    seen: labels in the wrong order, mistakes inside a loss of one's own, and the last
+    activation of a subclassed model.
 
     Examples
     --------
@@ -161,17 +143,22 @@ def check_targets(
         model.get_layer('lstm').return_sequences = False
         model = keras.models.clone_model(model)  # with fresh weights
     """
-    problems: list[TargetProblem] = []
     try:
-        problems.extend(_check(model, y, loss, x))
-    except UnreadableError as error:
-        problems.append(TargetProblem(error.code, str(error), error.fix))
+        return find_problems(model, y, loss, x)
     except Exception as error:
         # A check that fails must not keep anyone from training.
         message = f"Nothing could be checked: {type(error).__name__}: {error}"
-        fix = "# Compare the shapes by hand."
-        problems.append(TargetProblem("not-checked", message, fix))
-    return problems
+        return [TargetProblem("not-checked", message, "# Compare the shapes by hand.")]
+
+
+def find_problems(
+    model: Any, y: Any, loss: Any = None, x: Any = None
+) -> list[TargetProblem]:
+    """Read, judge and write fixes as `check_targets`, but raise errors of its own."""
+    return [
+        TargetProblem(finding.code, finding.message, write_fix(finding, case))
+        for finding, case in judge(read(model, y, loss, x))
+    ]
 
 
 def checked_targets(model: Any, y: Any, loss: Any = None, *, x: Any = None) -> Any:
@@ -224,125 +211,3 @@ def checked_targets(model: Any, y: Any, loss: Any = None, *, x: Any = None) -> A
     for problem in problems:
         warnings.warn(f"checked_targets: {problem.message}", stacklevel=2)
     return y
-
-
-def _check(model: Any, y: Any, loss: Any, x: Any) -> Iterator[TargetProblem]:
-    source = read_source(y, x)
-    if _has_no_batch(model, source):
-        message = "The data set gives single samples, without a batch axis."
-        yield TargetProblem("not-batched", message, "y = y.batch(32)")
-        return
-    if found := unknown_rank(model, y, source):
-        yield TargetProblem("unknown-rank", *found)
-    outputs = Outputs([], None)
-    try:
-        outputs = Outputs(*read_heads(model, source.x))
-    except NotBuiltError:
-        message = "The model is not built, so the shapes of its outputs are not known."
-        fix = "# Call it on a batch first, model(x[:1]), and check again."
-        yield TargetProblem("not-built", message, fix)
-    rebuildable = all(head.rebuildable for head in outputs.heads)
-    if outputs.heads and (lost := over_unknown_length(model, y, source, rebuildable)):
-        yield TargetProblem("time-distributed", *lost)
-    loss = getattr(model, "loss", None) if loss is None else loss
-    if loss is None:
-        message = "There is no loss: none was given, and none was compiled."
-        fix = "# Compile the model first, or check_targets(model, y, loss)."
-        yield TargetProblem("no-loss", message, fix)
-    read = []
-    for head, place, given, weights in pair(outputs, source, loss):
-        try:
-            read.append((head, read_labels(given, place, weights, source)))
-        except UnreadableError as error:
-            yield TargetProblem(error.code, str(error), error.fix)
-    if problem := _counts(read, source, outputs, loss):
-        yield problem  # what follows would be read off the wrong rows
-        return
-    for head, labels in read:
-        if head is not None and loss is not None:
-            yield from _hold_together(model, head, labels, loss, outputs, source)
-
-
-def _has_no_batch(model: Any, source: Source) -> bool:
-    inputs = getattr(model, "inputs", None)
-    if source.kind != "tf.data" or not inputs:
-        return False
-    given = keras.tree.flatten(source.x)
-    return len(given) == len(inputs) and all(
-        match(tuple(one.shape), tuple(other.shape[1:]))
-        for one, other in zip(given, inputs, strict=True)
-    )
-
-
-def _counts(
-    read: list[tuple[Head | None, Labels]], source: Source, outputs: Outputs, loss: Any
-) -> TargetProblem | None:
-    """Compare how many samples there are of everything."""
-    ours, inputs = {labels.shape[0] for _, labels in read}, count_rows(source.x)
-    if len(ours | inputs) < 2:
-        return None
-    given = ", ".join(f"{labels.place} {labels.shape}" for _, labels in read)
-    count = f"x has {', '.join(map(str, sorted(inputs)))}; " if inputs else ""
-    message = (
-        f"The numbers of samples differ: {count}the labels are {given}. Labels must "
-        "belong to their samples, one by one."
-    )
-    fix = "# Find out which samples have no label, or which labels no sample."
-    for head, labels in read if len(inputs) == 1 else []:
-        (rows,) = inputs
-        if labels.shape[0] == rows:
-            continue
-        kind = _kind_of(head, labels, outputs, loss)
-        if found := arrange(head, labels, kind, rows):
-            fix = rewrite(source, labels.place, found.fix)
-            if source.kind != "arrays":  # whose last batch may be smaller
-                fix = fix.replace(f"({rows},", "(-1,")
-            message = f"{message} Here {found.why}"
-            return TargetProblem(found.code, message, fix)
-    return TargetProblem("batch-size", message, fix)
-
-
-def _kind_of(head: Head | None, labels: Labels, outputs: Outputs, loss: Any) -> str:
-    if head is None or loss is None:
-        return ""
-    try:
-        return read_loss(outputs.loss_of(head, loss)[0], head.shape, labels.shape).kind
-    except UnknownLossError:
-        return ""
-
-
-# --- One output with its labels and its loss ------------------------------------------
-
-
-def _hold_together(
-    model: Any,
-    head: Head,
-    labels: Labels,
-    loss: Any,
-    outputs: Outputs,
-    source: Source,
-) -> Iterator[TargetProblem]:
-    own, place = outputs.loss_of(head, loss)
-    try:
-        known = read_loss(own, head.shape, labels.shape)
-    except UnknownLossError as error:
-        message = f"Shapes and values were not compared: {error}."
-        yield TargetProblem("unknown-loss", message, "# Compare the shapes by hand.")
-        return
-    every_output = outputs.as_code(source.y, loss)
-    case = Case(head, labels, known, source, place, every_output)
-    rules: tuple[Any, ...] = (
-        missing,
-        misplaced,
-        one_unit,
-        shape_mismatch,
-        value_mismatch,
-    )
-    if known.kind == "ctc":
-        rules = (missing, ctc_mismatch)
-    unfit = next((found for rule in rules if (found := rule(case))), None)
-    measured = [] if unfit else metric_mismatches(model, case, outputs)
-    for found in (unfit, activation_mismatch(case), *measured):
-        if found:
-            message = f"{describe(case)}: {found.why}"
-            yield TargetProblem(found.code, message, found.fix)

@@ -34,7 +34,7 @@ KINDS = {
 _CLASSES = {name.lower(): name for name in KINDS}
 
 
-class UnknownLossError(Exception):
+class _UnknownLossError(Exception):
     """A loss whose labels nothing is known of; the text says which, and why."""
 
 
@@ -52,8 +52,12 @@ class Loss(NamedTuple):
             return False if self.name == "KLDivergence" else None
         return bool(self.options.get("from_logits", False))
 
-    def but(self, name: str = "", **changes: Any) -> str:
-        """Write the loss as code, with another class or other settings."""
+    def __str__(self) -> str:
+        options = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
+        return f"keras.losses.{self.name}({options})"
+
+    def change(self, name: str = "", **changes: Any) -> Loss:
+        """Return the loss with another class or other settings."""
         name = name or self.name
         kept = self.options if name == self.name else {"reduction"} & set(self.options)
         options = {key: self.options[key] for key in kept}
@@ -62,11 +66,18 @@ class Loss(NamedTuple):
         options |= changes
         if options.get("from_logits") is False:
             del options["from_logits"]
-        arguments = ", ".join(f"{key}={value!r}" for key, value in options.items())
-        return f"keras.losses.{name}({arguments})"
+        return Loss(name, KINDS[name], options)
 
 
 def read_loss(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Loss:
+    """Recognise a loss, or return one of kind "unknown" named after the reason."""
+    try:
+        return _recognise(loss, output, labels)
+    except _UnknownLossError as error:
+        return Loss(str(error), "unknown", {})
+
+
+def _recognise(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Loss:
     """Recognise a loss given by name, class, instance or function.
 
     `output` and `labels` are shapes: "crossentropy" leaves the choice to them.
@@ -79,7 +90,7 @@ def read_loss(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Lo
     try:
         loss = keras.losses.get(loss)
     except (TypeError, ValueError) as error:
-        raise UnknownLossError(
+        raise _UnknownLossError(
             f"Keras can make no loss of {loss!r} ({error})"
         ) from None
     if type(loss).__name__ == "LossFunctionWrapper":
@@ -87,18 +98,18 @@ def read_loss(loss: Any, output: tuple[Any, ...], labels: tuple[Any, ...]) -> Lo
     name = getattr(loss, "__name__", type(loss).__name__)
     known = _CLASSES.get(name.replace("_", "").lower())
     if known is None or not (loss.__module__ or "").startswith("keras."):
-        raise UnknownLossError(f"it is not known which labels {name} wants")
+        raise _UnknownLossError(f"it is not known which labels {name} wants")
     if isinstance(loss, keras.losses.Loss):
         usual = {**type(loss)().get_config(), "name": loss.name}
         # A setting may be an array: the alpha of a focal loss.
         config = {k: np.asarray(v).tolist() for k, v in loss.get_config().items()}
         options = {k: value for k, value in config.items() if usual.get(k) != value}
     if known == "CTC" and (len(output), len(labels)) != (3, 2):
-        raise UnknownLossError(
+        raise _UnknownLossError(
             "CTC wants an output (batch, time, classes) and labels (batch, letters)"
         )
     if options.pop("axis", -1) != -1:
-        raise UnknownLossError(f"{name} has its classes on another axis than the last")
+        raise _UnknownLossError(f"{name} has its classes on another axis than the last")
     return Loss(known, KINDS[known], options)
 
 

@@ -8,28 +8,24 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from ..tracing.graph import compile_settings, compiled_metrics
-from .cases import Case, Found
-from .labels import are_rows, are_yes_or_no, hold_several
-from .pairing import Outputs
+from .fixes import Finding
+from .labels import Case, are_rows, are_yes_or_no, hold_several
 
 _ARGMAX = {"categoricalaccuracy", "topkcategoricalaccuracy"}
 
 _SPARSE = {f"sparse{name}" for name in _ARGMAX}
 
-_THRESHOLDS = {
-    "falsenegatives",
-    "falsepositives",
-    "precision",
-    "recall",
-    "truenegatives",
-    "truepositives",
+_THRESHOLDS = {"precision", "recall"} | {
+    f"{true}{sign}" for true in ("true", "false") for sign in ("positives", "negatives")
 }
 
 _ENTROPIES = {
-    "binarycrossentropy",
-    "categoricalcrossentropy",
-    "sparsecategoricalcrossentropy",
+    name.lower(): f"{name}(from_logits=True)"
+    for name in (
+        "BinaryCrossentropy",
+        "CategoricalCrossentropy",
+        "SparseCategoricalCrossentropy",
+    )
 }
 
 
@@ -45,36 +41,23 @@ class Metric(NamedTuple):
     measure: Any = None
 
 
-def metric_mismatches(model: Any, case: Case, outputs: Outputs) -> Iterator[Found]:
+def metric_mismatches(case: Case) -> Iterator[Finding]:
     """Say which metrics measure something else than what labels and loss are about."""
-    given = compiled_metrics(model)
-    own = [one for metrics in given for one in _of_output(metrics, case, outputs)]
-    for identifier in own:
-        metric = _read(identifier, case)
-        if metric is None or not (found := _judge(metric, case)):
-            continue
-        why, instead = found
-        alone = len(own) == len(outputs.heads) == 1
-        why = f"the metric {metric.given} {why}"
-        yield Found("metric", why, _recompile(model, metric, instead, alone))
-
-
-def _of_output(metrics: Any, case: Case, outputs: Outputs) -> list[Any]:
-    """Return the metrics of one output, from where `compile` takes them."""
-    if len(outputs.heads) > 1:
-        if isinstance(metrics, dict):
-            metrics = metrics.get(case.head.name)
-        elif isinstance(metrics, (list, tuple)) and len(metrics) == len(outputs.heads):
-            metrics = metrics[case.head.number]
-        else:
-            return []
-    return [one for one in keras.tree.flatten(metrics) if one is not None]
+    if len(case.head.shape) < 2:
+        return
+    case = case._replace(labels=case.labels.only_counted())
+    for metric in filter(None, (_read(given, case) for given in case.metrics)):
+        for why, instead in filter(None, (rule(metric, case) for rule in _RULES)):
+            what = f"in place of {metric.given}: keras.metrics.{instead}"
+            advice = {"by_hand": f"In compile, {what}."}
+            yield Finding("metric", f"the metric {metric.given} {why}", advice)
+            break
 
 
 def _read(identifier: Any, case: Case) -> Metric | None:
     """Resolve a metric as `compile` does."""
     if str(identifier).lower() in ("accuracy", "acc"):
-        return Metric(repr(identifier), _accuracy(case), {"threshold": 0.5})
+        return Metric(repr(identifier), _accuracy(case), {})
     try:
         metric = keras.metrics.get(identifier)
     except (TypeError, ValueError):
@@ -83,7 +66,7 @@ def _read(identifier: Any, case: Case) -> Metric | None:
     name = type(metric).__name__ if made else getattr(metric, "__name__", "")
     if not (getattr(metric, "__module__", "") or "").startswith("keras."):
         return None
-    options = made.get_config() if made else {"threshold": 0.5}
+    options = made.get_config() if made else {}
     return Metric(name, name.replace("_", "").lower(), options, metric)
 
 
@@ -100,25 +83,16 @@ def _accuracy(case: Case) -> str:
 # --- What is wrong, and what to take instead ------------------------------------------
 
 
-def _judge(metric: Metric, case: Case) -> tuple[str, str] | None:
-    if len(case.head.shape) < 2:
-        return None
-    rules = (_equality, _classes, _binary, _numbers, _shapes, _thresholds, _entropy)
-    return next((found for rule in rules if (found := rule(metric, case))), None)
-
-
 def _gives_logits(case: Case) -> bool:
     return bool(case.head.activation == "linear" and case.loss.from_logits)
 
 
 def _usual(case: Case) -> str:
     """Write the metric that says how often, or how far, this output is right."""
-    if case.loss.kind == "binary":
-        logits = "threshold=0.0" if _gives_logits(case) else ""
-        return f"BinaryAccuracy({logits})"
     kinds = {
         "sparse": "SparseCategoricalAccuracy()",
         "one-hot": "CategoricalAccuracy()",
+        "binary": f"BinaryAccuracy({'threshold=0.0' * _gives_logits(case)})",
         "hinge": "Hinge()",
     }
     return kinds.get(case.loss.kind, "MeanAbsoluteError()")
@@ -143,7 +117,7 @@ def _classes(metric: Metric, case: Case) -> tuple[str, str] | None:
         why = "wants a column for each class, and the labels are class indices."
         return why, f"Sparse{name}"
     columns = case.loss.kind in ("binary", "one-hot")
-    if columns and hold_several(_counted(case)):
+    if columns and hold_several(case.labels):
         return "takes one of several labels at once for the only one.", _usual(case)
     if columns and metric.kind in _SPARSE:
         return "wants class indices, and the labels have a column for each.", name
@@ -166,13 +140,9 @@ def _numbers(metric: Metric, case: Case) -> tuple[str, str] | None:
     """Judge accuracies where the labels are numbers."""
     if case.loss.kind != "regression" or case.head.masked:
         return None
-    labels = _counted(case)
-    if metric.kind == "binaryaccuracy":
-        wrong = not are_yes_or_no(labels)
-    else:
-        wrong = metric.kind in _ARGMAX and case.units != 1 and not are_rows(labels)
-        wrong = wrong and not are_yes_or_no(labels)
-    if not wrong:
+    columns = metric.kind in _ARGMAX and case.units != 1 and not are_rows(case.labels)
+    counts = metric.kind == "binaryaccuracy" or columns
+    if not counts or are_yes_or_no(case.labels):
         return None
     return "counts classes, and the labels are numbers.", _usual(case)
 
@@ -204,48 +174,21 @@ def _thresholds(metric: Metric, case: Case) -> tuple[str, str] | None:
     if metric.kind == "auc" and not metric.options.get("from_logits"):
         why = "cuts between 0 and 1, and these are logits, below 0 and above 1."
         return why, "AUC(from_logits=True)"
-    if metric.kind in _THRESHOLDS and case.loss.kind == "binary":
-        cuts = metric.options.get("thresholds")
-        cut = cuts is None or cuts == 0.5 or list(_flat(cuts)) == [0.5]
-        if cut and metric.options.get("top_k") is None:
-            why = "cuts at 0.5, and these are logits: the middle is 0, not 0.5."
-            name = metric.given
-            return why, f"{name}(thresholds=0.0)"
+    cuts, top = metric.options.get("thresholds"), metric.options.get("top_k")
+    if metric.kind not in _THRESHOLDS or case.loss.kind != "binary":
+        return None
+    if cuts in (None, 0.5, [0.5], (0.5,)) and top is None:
+        why = "cuts at 0.5, and these are logits: the middle is 0, not 0.5."
+        return why, f"{metric.given}(thresholds=0.0)"
     return None
-
-
-def _flat(cuts: Any) -> Any:
-    return cuts if isinstance(cuts, (list, tuple)) else [cuts]
 
 
 def _entropy(metric: Metric, case: Case) -> tuple[str, str] | None:
     if metric.kind not in _ENTROPIES or case.loss.from_logits is None:
         return None
     if _gives_logits(case) and not metric.options.get("from_logits"):
-        names = {name.lower(): name for name in dir(keras.metrics)}
-        name = names[metric.kind]
-        return "wants probabilities, and these are logits.", f"{name}(from_logits=True)"
+        return "wants probabilities, and these are logits.", _ENTROPIES[metric.kind]
     return None
 
 
-def _counted(case: Case) -> Any:
-    """Return the labels without what has a weight of 0, as far as that is known."""
-    counted = case.labels.counted
-    if counted is None or not len(counted):
-        return case.labels
-    return case.labels._replace(sample=counted)
-
-
-def _recompile(model: Any, metric: Metric, instead: str, alone: bool) -> str:
-    """Write the call of compile, if nothing else was set in it."""
-    usual = {"jit_compile": ("auto",), "steps_per_execution": (1,)}
-    set_too = [
-        name
-        for name, value in compile_settings(model).items()
-        if name not in ("optimizer", "loss", "metrics")
-        and value not in (None, False, *usual.get(name, ()))
-    ]
-    if not alone or set_too:
-        return f"# In compile, in place of {metric.given}: keras.metrics.{instead}."
-    metrics = f"metrics=[keras.metrics.{instead}]"
-    return f"model.compile(model.optimizer, model.loss, {metrics})"
+_RULES = (_equality, _classes, _binary, _numbers, _shapes, _thresholds, _entropy)

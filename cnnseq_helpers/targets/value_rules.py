@@ -1,93 +1,80 @@
-"""The rules of `check_targets` for labels of the right shape, and for the head.
+"""The rules of `check_targets` for labels of the right shape, and for the activation.
 
 Each returns None, or what is wrong.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from ..tracing.heads import SPOILED
-from .cases import Case, Found
-from .labels import (
-    are_in,
-    are_rows,
-    are_whole,
-    are_yes_or_no,
-    hold_several,
-    keep_finite,
-)
+from .fixes import Finding, dense
+from .labels import Case, are_in, are_rows, are_whole, are_yes_or_no, hold_several
 
-_COMPETING = ("softmax", "gated softmax")
+COMPETING = ("softmax", "gated softmax")
+
+# The facts of a head without activation.
+LINEAR = {"head": {"activation": "linear"}}
+
+NUMBERED = "np.unique(y, return_inverse=True)[1]"
 
 
-def one_unit(case: Case) -> Found | None:
-    """Recognise a single unit where classes compete: softmax over it is always 1."""
-    softmax = case.head.activation in _COMPETING and _is_over_one(case)
-    compared = case.loss.kind in ("sparse", "one-hot")
-    compared = compared and case.loss.name != "KLDivergence"
-    if case.units != 1 or not (softmax or compared):
+def missing(case: Case) -> Finding | None:
+    """Recognise labels that are NaN or infinite."""
+    finite = np.isfinite(case.labels.sample)
+    if finite.all():
         return None
-    if case.loss.kind in ("regression", "hinge"):
-        why = "softmax over one unit is always 1, whatever the model has learned."
-        return Found("one-unit", why, case.retype("linear"))
     why = (
-        "one unit is one class, and softmax over it is always 1. Two classes need one "
-        "logit and a binary loss, more classes a unit each."
+        f"{int(np.sum(~finite))} labels are NaN or infinite. One is enough to make the "
+        "loss NaN, and with it every weight."
     )
-    if not are_whole(case.labels):
-        return Found("one-unit", why, _as_regression(case))
-    if case.axes and (case.axes[-1] or 1) > 2 and len(case.axes) == len(case.wanted):
-        return Found("one-unit", why, case.resize(int(case.axes[-1] or 1)))
-    if case.loss.kind == "sparse" and not are_in(case.labels, 0, 1):
-        return Found("one-unit", why, _as_classes(case))
-    return Found("one-unit", why, _as_binary(case))
+    advice = "Replace what is missing by 0, with a sample weight of 0 there."
+    facts = {"by_hand": advice}
+    whole = finite.reshape(len(finite), -1).all(axis=1)
+    if case.has_inputs and case.is_plain and whole.mean() >= 0.9:
+        facts = {"keep": "np.isfinite(np.asarray(y)).reshape(len(y), -1).all(1)"}
+    return Finding("label-missing", why, facts)
 
 
-def _is_over_one(case: Case) -> bool:
-    """Tell whether the activation itself sees a single unit: it may be cut later."""
-    for link in case.head.chain:
-        if link.operation is case.head.activated_by:
-            return link.output_shape[-1] == 1
-    return case.head.bare
-
-
-def several_hot(case: Case) -> Found:
+def several_hot(case: Case) -> Finding:
     """Say what is wrong with several labels at once under a softmax."""
     why = (
         "some rows hold more than one 1, several labels at once. Softmax lets the "
         "classes compete for one place; here each needs a yes or no of its own."
     )
-    return Found("several-hot", why, _as_binary(case))
+    return Finding("several-hot", why, as_binary(case))
 
 
-def _as_binary(case: Case) -> str:
+def as_binary(case: Case) -> Mapping[str, Any]:
+    """Return the facts of a head and a loss for yes or no."""
     logits = case.head.activation != "sigmoid"
-    loss = case.recompile("BinaryCrossentropy", from_logits=logits)
+    facts = {"loss": case.loss.change("BinaryCrossentropy", from_logits=logits)}
     keeps = case.head.activation in ("linear", "sigmoid", "unknown")
-    return loss if keeps else f"{case.retype('linear')}\n{loss}"
+    return facts if keeps else {**LINEAR, **facts}
 
 
-def _as_regression(case: Case) -> str:
-    loss = case.recompile("MeanSquaredError")
+def as_regression(case: Case) -> Mapping[str, Any]:
+    """Return the facts of a head and a loss for numbers."""
+    facts = {"loss": case.loss.change("MeanSquaredError")}
     keeps = case.head.activation in ("linear", "unknown")
-    return loss if keeps else f"{case.retype('linear')}\n{loss}"
+    return facts if keeps else {**LINEAR, **facts}
 
 
-def missing(case: Case) -> Found | None:
-    """Recognise labels that are NaN or infinite."""
-    sample = case.labels.sample
-    count = int(np.sum(~np.isfinite(sample)))
-    if not count:
-        return None
-    why = (
-        f"{count} labels are NaN or infinite. One is enough to make the loss NaN, and "
-        "with it every weight."
-    )
-    return Found("label-missing", why, keep_finite(case.labels, case.source))
+def as_classes(case: Case) -> Mapping[str, Any]:
+    """Return the facts of as many units as classes, or of classes without gaps."""
+    values = np.unique(case.labels.sample)
+    high = int(values[-1])
+    if len(values) <= (case.units or 1):
+        return {"labels": NUMBERED}
+    if high < 10 * len(values):
+        return {"head": {"units": high + 1}}
+    return {"by_hand": "Are these classes? Numbers want one unit, a regression loss."}
 
 
-def value_mismatch(case: Case) -> Found | None:
+def value_mismatch(case: Case) -> Finding | None:
     """Return which values labels of the right shape should not have, or None."""
     labels = case.labels
     if case.loss.kind != "sparse":  # which looks up what it will not count, too
@@ -104,13 +91,13 @@ def value_mismatch(case: Case) -> Found | None:
 # --- Class indices --------------------------------------------------------------------
 
 
-def _class_indices(case: Case) -> Found | None:
+def _class_indices(case: Case) -> Finding | None:
     labels, units = case.labels, case.units
     if not are_whole(labels):
         return _not_whole(case)
-    ignored = case.loss.options.get("ignore_class")
-    if units is None or (ignored is None and are_in(labels, 0, units - 1)):
+    if units is None:
         return None
+    ignored = case.loss.options.get("ignore_class")
     values = np.unique(labels.sample)
     values = values[values != ignored] if ignored is not None else values
     outside = values[(values < 0) | (values >= units)]
@@ -119,51 +106,41 @@ def _class_indices(case: Case) -> Found | None:
     low, high = int(values[0]), int(values[-1])
     if ignored is not None:
         why = f"besides {ignored}, there are labels from {low} to {high}."
-        fix = f"# Number the classes from 0 to {units - 1}, and leave {ignored} be."
-        return Found("label-range", why, fix)
+        advice = f"Number the classes from 0 to {units - 1}, and leave {ignored} be."
+        return Finding("label-range", why, {"by_hand": advice})
     why = f"{units} units mean classes 0 to {units - 1}, and these go {low} to {high}."
     if low == 1 and high == units:
-        return Found("labels-from-one", why, case.relabel("{y} - 1"))
+        return Finding("labels-from-one", why, {"labels": "y - 1"})
     if list(values) == [-1, 1]:
-        return Found("labels-signed", why, case.relabel("({y} + 1) // 2"))
+        return Finding("labels-signed", why, {"labels": "(y + 1) // 2"})
     if list(values) == [0, 255]:
-        return Found("label-range", why, case.relabel("{y} // 255"))
+        return Finding("label-range", why, {"labels": "y // 255"})
     if len(outside) == 1 and outside[0] in (low, 255) and len(values) > 1:
         marked = int(outside[0])
         why += f" If {marked} stands for no label, the loss has to know."
-        return Found("label-range", why, case.recompile(ignore_class=marked))
+        loss = case.loss.change(ignore_class=marked)
+        return Finding("label-range", why, {"loss": loss})
     if low >= 0:
-        return Found("units", why, _as_classes(case))
-    return Found("label-range", why, case.relabel(f"{{y}} - ({low})"))
+        return Finding("units", why, as_classes(case))
+    return Finding("label-range", why, {"labels": f"y - ({low})"})
 
 
-def _as_classes(case: Case) -> str:
-    """Write the code for as many units as classes, or for classes without gaps."""
-    values = np.unique(case.labels.sample)
-    high = int(values[-1])
-    if len(values) <= (case.units or 1):
-        return case.relabel("np.unique({y}, return_inverse=True)[1]")
-    if high < 10 * len(values):
-        return case.resize(high + 1)
-    return "# Are these classes? Numbers want one unit and a regression loss."
-
-
-def _not_whole(case: Case) -> Found:
+def _not_whole(case: Case) -> Finding:
     why = "this loss wants whole numbers and cuts these silently: 0.7 becomes class 0. "
     values = len(np.unique(case.labels.sample))
     if values <= (case.units or 1):
         why += f"There are {values} different values, which may be the classes."
-        fix = case.relabel("np.unique({y}, return_inverse=True)[1]")
-    else:
-        why += "Numbers want one unit without activation and a regression loss."
-        fix = f"{case.resize(1, 'linear')}\n{case.recompile('MeanSquaredError')}"
-    return Found("labels-not-whole", why, fix)
+        return Finding("labels-not-whole", why, {"labels": NUMBERED})
+    why += "Numbers want one unit without activation and a regression loss."
+    loss = case.loss.change("MeanSquaredError")
+    facts = {"head": {"units": 1, "activation": "linear"}, "loss": loss}
+    return Finding("labels-not-whole", why, facts)
 
 
 # --- Rows of probabilities ------------------------------------------------------------
 
 
-def _rows(case: Case) -> Found | None:
+def _rows(case: Case) -> Finding | None:
     labels = case.labels
     if are_rows(labels):
         return None
@@ -171,52 +148,56 @@ def _rows(case: Case) -> Found | None:
         return several_hot(case) if hold_several(labels) else None
     why = "this loss wants rows that sum to one, and these do not."
     if set(np.unique(labels.sample)) == {-1, 1}:
-        return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
-    fix = _as_regression(case)
+        return Finding("labels-signed", why, {"labels": "(y + 1) / 2"})
+    facts = as_regression(case)
     if labels.sample.min() >= 0 and labels.sample.sum(axis=-1).min() > 0:
-        fix = case.relabel(
-            "np.asarray({y}) / np.sum(np.asarray({y}), -1, keepdims=True)"
-        )
-    return Found("labels-not-probabilities", why, fix)
+        facts = {"labels": "np.asarray(y) / np.sum(np.asarray(y), -1, keepdims=True)"}
+    return Finding("labels-not-probabilities", why, facts)
 
 
 # --- Yes or no ------------------------------------------------------------------------
 
 
-def _yes_or_no(case: Case) -> Found | None:
+def _yes_or_no(case: Case) -> Finding | None:
     labels = case.labels
     if are_in(labels, 0, 1):
-        competing = case.head.activation in _COMPETING
+        competing = case.head.activation in COMPETING
         return several_hot(case) if competing and hold_several(labels) else None
     values = np.unique(labels.sample)
     low, high = values[0], values[-1]
     why = f"this loss wants labels from 0 to 1, and these go from {low:g} to {high:g}."
     if list(values) == [-1, 1]:
-        return Found("labels-signed", why, case.relabel("({y} + 1) / 2"))
+        return Finding("labels-signed", why, {"labels": "(y + 1) / 2"})
     if list(values) == [1, 2]:
-        return Found("labels-from-one", why, case.relabel("{y} - 1"))
+        return Finding("labels-from-one", why, {"labels": "y - 1"})
     if list(values) == [0, 1, 255]:
-        fix = "# If 255 stands for no label: 0 instead, with a sample weight of 0."
-        return Found("label-range", why, fix)
+        advice = "If 255 stands for no label: 0 instead, with a sample weight of 0."
+        return Finding("label-range", why, {"by_hand": advice})
     if low >= 0 and high == 255:
-        return Found("label-range", why, case.relabel("{y} / 255"))
+        return Finding("label-range", why, {"labels": "y / 255"})
     if case.units == 1 and low >= 0 and are_whole(labels):
-        logits = case.head.activation not in ("softmax", "sigmoid")
-        loss = case.recompile("SparseCategoricalCrossentropy", from_logits=logits)
         why += " More than two classes need a unit each."
-        return Found("units", why, f"{_as_classes(case)}\n{loss}")
+        return Finding("units", why, {**as_classes(case), "loss": as_sparse(case)})
     why += " For numbers, take a regression loss."
-    return Found("label-range", why, _as_regression(case))
+    return Finding("label-range", why, as_regression(case))
 
 
-def _sides(case: Case) -> Found | None:
+def as_sparse(case: Case) -> Any:
+    """Return the loss of class indices, of logits unless the head squashes them."""
+    logits = case.head.activation not in ("softmax", "sigmoid")
+    if case.loss.kind == "one-hot":
+        logits = bool(case.loss.from_logits)
+    return case.loss.change("SparseCategoricalCrossentropy", from_logits=logits)
+
+
+def _sides(case: Case) -> Finding | None:
     values = np.unique(case.labels.sample)
     if set(values) <= {-1, 1} or set(values) <= {0, 1}:
         return None
     low, high = values[0], values[-1]
     why = f"this loss wants labels -1 and 1, and these go from {low:g} to {high:g}."
-    fix = case.relabel(f"np.where({{y}} > {values.mean():g}, 1, -1)")
-    return Found("label-range", why, fix)
+    facts = {"labels": f"np.where(y > {values.mean():g}, 1, -1)"}
+    return Finding("label-range", why, facts)
 
 
 # --- Numbers --------------------------------------------------------------------------
@@ -224,7 +205,7 @@ def _sides(case: Case) -> Found | None:
 _LIMITS = {"sigmoid": (0, 1), "softmax": (0, 1), "tanh": (-1, 1), "relu": (0, np.inf)}
 
 
-def _numbers(case: Case) -> Found | None:
+def _numbers(case: Case) -> Finding | None:
     low, high = _LIMITS.get(case.head.activation, (-np.inf, np.inf))
     sample = case.labels.sample
     if sample.min() >= low - 1e-3 and sample.max() <= high + 1e-3:
@@ -233,7 +214,7 @@ def _numbers(case: Case) -> Found | None:
         f"{case.head.activation} gives values from {low} to {high}, and the labels go "
         f"from {sample.min():.4g} to {sample.max():.4g}: some are out of reach."
     )
-    return Found("labels-beyond-activation", why, case.retype("linear"))
+    return Finding("labels-beyond-activation", why, LINEAR)
 
 
 _VALUES = {
@@ -245,25 +226,64 @@ _VALUES = {
 }
 
 
+# --- CTC, whose labels are shorter than the output ------------------------------------
+
+
+def ctc_mismatch(case: Case) -> Finding | None:
+    """Return why labels and an output (batch, time, classes) do not fit, or None."""
+    letters, steps, units = case.labels.sample, case.steps[0], case.units
+    by_hand = {"by_hand": "Number the letters from 1, and pad with 0 at the end."}
+    if not are_whole(case.labels):
+        why = "CTC wants whole numbers, the indices of letters, and cuts these."
+        return Finding("labels-not-whole", why, by_hand)
+    if letters.min() < 0 or np.any((letters[:, :-1] == 0) & (letters[:, 1:] != 0)):
+        why = (
+            "CTC takes 0 for the end of the labels, and here letters follow a 0, or "
+            "there are labels below it: letters are lost, silently."
+        )
+        return Finding("label-range", why, by_hand)
+    if units is not None and letters.max() >= units:
+        why = (
+            f"{units} units mean letters 1 to {units - 1} beside the blank, 0, and "
+            f"these go to {letters.max():g}."
+        )
+        return Finding("units", why, {"head": {"units": int(letters.max()) + 1}})
+    repeated = (letters[:, 1:] == letters[:, :-1]) & (letters[:, 1:] != 0)
+    needed = (letters != 0).sum(axis=1) + repeated.sum(axis=1)
+    if steps is None or needed.max() <= steps:
+        return None
+    why = (
+        f"{int((needed > steps).sum())} rows need more than the {steps} steps of the "
+        f"output, up to {needed.max()}: CTC gives each letter a step, and a blank "
+        "between two equal ones. The loss of such a row is huge, silently, and "
+        "teaches nothing."
+    )
+    advice = (
+        f"Where the model is built: at least {needed.max()} steps in the output, by "
+        "fewer strides and poolings, or by UpSampling1D in front."
+    )
+    return Finding("ctc-length", why, {"by_hand": advice})
+
+
 # --- The activation -------------------------------------------------------------------
 
 _PROBABILITIES = {"hardsigmoid", "sigmoid", "softmax", "sparsemax"}
 
 
-def activation_mismatch(case: Case) -> Found | None:
+def activation_mismatch(case: Case) -> Finding | None:
     """Return why the activation of the head does not fit the loss, or None."""
     activation, loss = case.head.activation, case.loss
-    if activation == "unknown" or (case.units == 1 and activation in _COMPETING):
+    if activation == "unknown" or (case.units == 1 and activation in COMPETING):
         return None
     if loss.kind == "hinge" and activation in _PROBABILITIES | SPOILED | {"relu"}:
         why = f"this loss wants outputs on both sides of 0, and {activation} has one."
-        return Found("head-activation", why, case.retype("linear"))
+        return Finding("head-activation", why, LINEAR)
     if loss.kind == "ctc" and activation in _PROBABILITIES | SPOILED:
         why = (
             f"the head ends in {activation}, but CTC wants logits, and takes these for "
             "some, silently."
         )
-        return Found("softmax-from-logits", why, case.retype("linear"))
+        return Finding("softmax-from-logits", why, LINEAR)
     if loss.from_logits is None:
         return None
     if activation in SPOILED:
@@ -278,13 +298,13 @@ def activation_mismatch(case: Case) -> Found | None:
         f"the head has {what}, so these are no probabilities, but this loss takes them "
         "for some, silently."
     )
-    if loss.name == "KLDivergence":
-        return Found("logits-as-probabilities", why, case.retype("softmax"))
-    fix = case.recompile(from_logits=True)
-    return Found("logits-as-probabilities", why, fix)
+    facts: Mapping[str, Any] = {"head": {"activation": "softmax"}}
+    if loss.name != "KLDivergence":
+        facts = {"loss": loss.change(from_logits=True)}
+    return Finding("logits-as-probabilities", why, facts)
 
 
-def _from_logits(case: Case) -> Found | None:
+def _from_logits(case: Case) -> Finding | None:
     activation = case.head.activation
     # Softmax sees differences of logits only, and those may be large above 0 as well.
     if activation == "tanh" or (activation == "relu" and case.loss.kind == "binary"):
@@ -292,17 +312,18 @@ def _from_logits(case: Case) -> Found | None:
             f"{activation} bounds the logits, so that no class can become as likely, "
             "or as unlikely, as it should."
         )
-        return Found("head-activation", why, case.retype("linear"))
+        return Finding("head-activation", why, LINEAR)
     if activation not in _PROBABILITIES:
         return None
-    noticed = case.head.bare and activation in ("sigmoid", "softmax")
+    noticed = case.head.keras_sees_logits and activation in ("sigmoid", "softmax")
     seen = (
         "Keras notices, warns, and goes back to the logits in front of it."
         if noticed
         else "Keras does not notice, and takes its probabilities for logits, silently."
     )
     why = f"the head ends in {activation}, but from_logits=True. {seen}"
-    return Found("softmax-from-logits", why, case.recompile(from_logits=False))
+    loss = case.loss.change(from_logits=False)
+    return Finding("softmax-from-logits", why, {"loss": loss})
 
 
 _SPOILED_BY = {
@@ -313,7 +334,7 @@ _SPOILED_BY = {
 }
 
 
-def _no_probabilities(case: Case) -> Found | None:
+def _no_probabilities(case: Case) -> Finding | None:
     """Say why the softmax in a recurrent head gives no probabilities."""
     activation, loss = case.head.activation, case.loss
     below_one = not activation.startswith("summed")
@@ -328,9 +349,10 @@ def _no_probabilities(case: Case) -> Found | None:
         f"probabilities nor logits. The loss takes them for {taken}, silently."
     )
     if loss.name == "KLDivergence":
-        fix = case.follow(case.dense("softmax"))
-    else:
-        fix = case.follow(case.dense())
-        if not loss.from_logits and not fix.startswith("#"):
-            fix += f"\n{case.recompile(from_logits=True)}"
-    return Found("no-probabilities", why, fix)
+        return Finding(
+            "no-probabilities", why, {"behind": dense(case.units, "softmax")}
+        )
+    facts = {"behind": dense(case.units), "loss": loss.change(from_logits=True)}
+    if loss.from_logits:
+        del facts["loss"]
+    return Finding("no-probabilities", why, facts)

@@ -1,12 +1,14 @@
 """What leaves a model: its outputs, the layers that made them, what came before.
 
 A Functional or Sequential model is read off its graph. A model with a `call` of its own
-is traced once, as `fit` would, because nothing else knows what it does.
+is traced once, as `fit` would, which tells the shapes of its outputs and no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
@@ -16,6 +18,7 @@ from .graph import (
     Link,
     Shape,
     built_shape,
+    calls_of,
     carries_mask,
     chain_of,
     graph_of,
@@ -81,8 +84,11 @@ def is_known(operation: Any) -> bool:
 
 
 def last_activation(links: Sequence[Link]) -> tuple[str, bool, Any]:
-    """Follow the links back to the last activation: which, if bare, and whose."""
-    bare = True
+    """Follow the links back to the last activation.
+
+    Return which it is, whether nothing changes what it gives, and whose it is.
+    """
+    untouched = True
     for link in links:
         operation, kind = link.operation, type(link.operation).__name__
         if is_model(operation):
@@ -90,16 +96,16 @@ def last_activation(links: Sequence[Link]) -> tuple[str, bool, Any]:
             if len(graph.outputs) != 1:
                 break
             inner = last_activation(chain_of(graph.outputs[0], graph))
-            return inner[0], bare and inner[1], None
+            return inner[0], untouched and inner[1], None
         if kind in ("BatchApply", "TimeDistributed"):
             inner = last_activation([Link(operation.layer, (), (), False)])
             return inner[0], False, operation
         if kind in KEEPS_UNITS | _MOVES_UNITS:
-            bare = bare and kind == "Identity"
+            untouched = untouched and kind == "Identity"
             continue
         activation = activation_of(operation)
         if (kind, activation) != ("Activation", "linear"):
-            return activation, bare and _is_untouched(link), operation
+            return activation, untouched and _is_untouched(link), operation
     return "unknown", False, None
 
 
@@ -212,16 +218,16 @@ class Head(NamedTuple):
         The last activation: "linear", "softmax", ...; "unknown" if it can't be told.
     activated_by : keras.Operation or None
         The operation that applies it.
-    bare : bool
+    keras_sees_logits : bool
         Whether nothing follows that activation, so that Keras takes the logits in
         front of it for its loss.
     layer : keras.Layer or None
         The layer whose number of units is that of the output.
     masked : bool
         Whether a mask comes with the output, so that the loss leaves steps out.
-    extendable : bool
+    can_be_extended : bool
         Whether the model is of one of Keras's own classes, its inputs no dictionary.
-    rebuildable : bool
+    can_be_cloned : bool
         Whether nothing but weights is lost when it is built anew: all layers are
         Keras's or this package's, none is frozen, adapted or a Lambda.
     chain : tuple of Link
@@ -231,22 +237,20 @@ class Head(NamedTuple):
     name: str | int
     number: int
     shape: Shape
-    activation: str
-    activated_by: Any
-    bare: bool
-    layer: Any
-    masked: bool
-    extendable: bool
-    rebuildable: bool
-    chain: tuple[Link, ...]
+    activation: str = "unknown"
+    activated_by: Any = None
+    keras_sees_logits: bool = False
+    layer: Any = None
+    masked: bool = False
+    can_be_extended: bool = False
+    can_be_cloned: bool = False
+    chain: tuple[Link, ...] = ()
 
 
 def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
     """Return the outputs of a model in order, and their structure by name or number."""
-    if is_model(model):
-        structure, read = output_structure(graph_of(model)), _read_graph
-    else:
-        structure, read = _trace(model, x), _read_traced
+    described = is_model(model)
+    structure = output_structure(graph_of(model)) if described else _traced(model, x)
     outputs = keras.tree.flatten(structure)
     if keras.tree.is_nested(structure) and len(outputs) != len(structure):
         raise NotImplementedError("outputs inside of outputs are not looked at")
@@ -256,16 +260,18 @@ def read_heads(model: Any, x: Any = None) -> tuple[list[Head], Any]:
         names = [""]
     else:
         names = getattr(model, "output_names", None) or list(range(len(outputs)))
-    named = enumerate(zip(names, outputs, strict=True))
-    heads = [read(model, name, number, one) for number, (name, one) in named]
-    if read is _read_traced and x is None:
+    numbered = enumerate(zip(names, outputs, strict=True))
+    if described:
+        heads = [_read_graph(model, name, i, output) for i, (name, output) in numbered]
+    else:
         # The length of the first call is not a property of the model.
-        heads = [head._replace(shape=_any_length(head.shape)) for head in heads]
+        shape_of = _any_length if x is None else tuple
+        heads = [Head(name, i, shape_of(one.shape)) for i, (name, one) in numbered]
     return heads, structure
 
 
 def _any_length(shape: Shape) -> Shape:
-    return (*[None] * (len(shape) - 1), *shape[-1:])
+    return (*[None] * (len(shape) - 1), *tuple(shape)[-1:])
 
 
 # --- Functional and Sequential models -------------------------------------------------
@@ -276,25 +282,21 @@ _SIZED = {kind for kind in CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"
 def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:
     graph = graph_of(model)
     chain = tuple(chain_of(output, graph))
-    operations = [link.operation for link in chain]
-    activation, bare, activated_by = last_activation(chain)
-    # A loss in another precision casts, and Keras loses sight of the logits.
-    bare = bare and output.dtype == keras.config.floatx()
-    layer, masked = _unit_layer(operations), carries_mask(output)
-    shape = tuple(output.shape)
+    activation, seen, activated_by = last_activation(chain)
     own = type(model).__module__.startswith("keras.")
     own = own and not isinstance(input_structure(graph), dict)
     return Head(
-        name=name,
-        number=number,
-        shape=shape,
+        name,
+        number,
+        shape=tuple(output.shape),
         activation=activation,
         activated_by=activated_by,
-        bare=bare,
-        layer=layer,
-        masked=masked,
-        extendable=own,
-        rebuildable=own and _forgets_nothing(model),
+        # A loss in another precision casts, and Keras loses sight of the logits.
+        keras_sees_logits=seen and output.dtype == keras.config.floatx(),
+        layer=_unit_layer([link.operation for link in chain]),
+        masked=carries_mask(output),
+        can_be_extended=own,
+        can_be_cloned=own and _forgets_nothing(model),
         chain=chain,
     )
 
@@ -323,8 +325,8 @@ def _unit_layer(operations: list[Any]) -> Any:
 # --- Models with a call of their own --------------------------------------------------
 
 
-def _trace(model: Any, x: Any) -> Any:
-    """Run a model symbolically on inputs like `x`, or like those that built it."""
+def _traced(model: Any, x: Any) -> Any:
+    """Return symbolic outputs for inputs like `x`, or like those that built a model."""
     import tensorflow as tf
 
     def like(array: Any) -> Any:
@@ -340,29 +342,73 @@ def _trace(model: Any, x: Any) -> Any:
         if shape is None:
             raise NotBuiltError
         x = keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s), shape)
+    return _trace(model, keras.tree.map_structure(like, x))
+
+
+def _trace(model: Any, specification: Any) -> Any:
+    """Run a model symbolically on inputs of these specifications, as `fit` does."""
+    import tensorflow as tf
+
     # The scope keeps losses and changes of variables away from the model.
     with keras.StatelessScope():
-        traced = tf.function(lambda x: model(x, training=False), autograph=False)
-        specification = keras.tree.map_structure(like, x)
-        return traced.get_concrete_function(specification).structured_outputs
+        run = tf.function(lambda x: model(x, training=False), autograph=False)
+        return run.get_concrete_function(specification).structured_outputs
 
 
-def _read_traced(model: Any, name: str | int, number: int, output: Any) -> Head:
-    operation, bare = output.op, output.dtype.name == keras.config.floatx()
-    while operation.type in ("Identity", "Reshape", "Squeeze", "ExpandDims"):
-        bare = bare and operation.type == "Identity"
-        operation = operation.inputs[0].op
-    activation = "unknown"
-    if operation.type in ("Relu", "Sigmoid", "Softmax", "Tanh"):
-        activation = operation.type.lower()
-    elif operation.type == "BiasAdd" or _multiplies_weights(operation):
-        activation = "linear"
-    shape = tuple(output.shape)
-    return Head(
-        name, number, shape, activation, None, bare, None, False, False, False, ()
-    )
+# --- TimeDistributed over a time axis whose length fit does not know ------------------
 
 
-def _multiplies_weights(operation: Any) -> bool:
-    weights = operation.type in ("Conv2D", "MatMul") and operation.inputs[1].op.type
-    return bool(weights == "ReadVariableOp")
+def unknown_steps(model: Any, specify: Callable[[], Any]) -> tuple[str, ...]:
+    """Name the layers that would run over the samples in place of the steps."""
+    kind = "TimeDistributed"
+    known = [layer for layer in layers_of(model) if is_known(layer)]
+    wrappers = [layer for layer in known if type(layer).__name__ == kind]
+    if not wrappers or not _counts_samples():
+        return ()
+    specification = specify()
+    if specification is None:
+        return ()
+    shapes = [spec.shape for spec in keras.tree.flatten(specification)]
+    if any(shape.rank is None for shape in shapes):
+        return ()  # which is told by itself
+    calls = [call for layer in wrappers for call in calls_of(layer)]
+    lengths = [call.input_tensors[0].shape[1] for call in calls]
+    if None not in {*lengths, *(size for shape in shapes for size in shape[1:])}:
+        return ()  # not worth tracing
+    with _watched(wrappers) as unknown:
+        _trace(model, specification)
+    return tuple(dict.fromkeys(layer.name for layer in unknown))
+
+
+@functools.cache
+def _counts_samples() -> bool:
+    """Try whether this version of Keras takes samples for steps."""
+    import tensorflow as tf
+
+    layer = keras.layers.TimeDistributed(keras.layers.Identity())
+    run = tf.function(layer, input_signature=[tf.TensorSpec((None, None, 1))])
+    try:
+        return bool(run(np.zeros((2, 3, 1), "float32")).shape[1] != 3)
+    except Exception:
+        return True
+
+
+@contextmanager
+def _watched(layers: list[Any]) -> Iterator[list[Any]]:
+    """Note which layers are called on steps of unknown number."""
+    unknown = []
+
+    def watch(layer: Any, call: Any, inputs: Any, *others: Any, **options: Any) -> Any:
+        if inputs.shape[1] is None:
+            unknown.append(layer)
+        return call(inputs, *others, **options)
+
+    for layer in layers:
+        # Keras would track what is set in the usual way.
+        watched = functools.partial(watch, layer, layer.call)
+        object.__setattr__(layer, "call", watched)
+    try:
+        yield unknown
+    finally:
+        for layer in layers:
+            object.__delattr__(layer, "call")

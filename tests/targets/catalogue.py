@@ -586,12 +586,12 @@ WRONG = {
     "sigmoid, from_logits=True": Wrong(
         one_sigmoid, yes_no, binary(from_logits=True), ["softmax-from-logits"], "warns"
     ),
-    "softmax of its own model, from_logits=True": Wrong(
-        partial(OwnModel, CLASSES, "softmax"),
+    "one-hot rows, a model of its own": Wrong(
+        partial(OwnModel, CLASSES),
         one_hot,
-        categorical(from_logits=True),
-        ["softmax-from-logits"],
-        "warns",
+        sparse(from_logits=True),
+        ["one-hot-for-sparse-loss"],
+        "raises",
     ),
     "logits as probabilities": Wrong(
         head,

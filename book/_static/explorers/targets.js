@@ -1,8 +1,9 @@
-/* Says in words what the drawing shows, and puts the explorer on the page. */
+/* Looks up what is known of a choice, says in words what the drawing shows, and puts the
+   explorer on the page. */
 "use strict";
 
 (() => {
-  const { LOSSES, TASKS, draw, entry, fitting, judge, why } = explorers.targets;
+  const { ANSWERS, HEADS, LABELS, LOSSES, TASKS, TEXTS, draw } = explorers.targets;
   const { html } = explorers;
   const FIRST = "one of four classes";
 
@@ -19,6 +20,30 @@
     sparse: "softmax",
   };
 
+  function fitting(task) {
+    const { labels, heads, loss } = TASKS[task];
+    return { labels: labels[0], head: heads[0], loss };
+  }
+
+  /* Look up the chosen {labels, head, loss}, given by their names. */
+  function judge(chosen) {
+    const row = Object.keys(LOSSES).indexOf(chosen.loss);
+    const answer = ANSWERS[`${chosen.labels} / ${chosen.head}`][row];
+    const [verdict, metric, message, entry, ...found] = answer.map((i) => TEXTS[i]);
+    return {
+      chosen,
+      labels: LABELS[chosen.labels],
+      head: HEADS[chosen.head],
+      loss: LOSSES[chosen.loss],
+      verdict,
+      metric,
+      message,
+      entry,
+      codes: found.filter((code, i) => code && i % 2 === 0),
+      reasons: found.filter((_, i) => i % 2 === 1),
+    };
+  }
+
   const code = (content) => html("code", { class: "literal" }, content);
 
   function sentence(...parts) {
@@ -32,16 +57,15 @@
     return `; ${activation} turns a prediction into probabilities.`;
   }
 
-  function link(judged) {
-    const anchor = entry(judged);
-    const href = `../reference/error_clinic.html#${anchor}`;
-    return anchor ? [" ", html("a", { href }, "More in the error clinic.")] : [];
+  function link({ entry }) {
+    const href = `../reference/error_clinic.html#${entry}`;
+    return entry ? [" ", html("a", { href }, "More in the error clinic.")] : [];
   }
 
   /* What Keras says; an error of a batch stands below another line. */
-  function heard({ message, outcome }) {
+  function heard({ message, verdict }) {
     if (!message) return [];
-    const late = outcome === "raises" && !/^(Arg|Dim)/.test(message);
+    const late = verdict === "raises" && !/^(Arg|Dim)/.test(message);
     const where = late ? "Below “Graph execution error”" : "In the words of Keras";
     return [sentence(`${where}: `, code(message))];
   }
@@ -68,14 +92,16 @@
   }
 
   function sentences(settings, judged) {
-    const { metric, verdict } = judged;
+    const { metric, reasons, verdict } = judged;
     const opening = html("strong", {}, VERDICTS[verdict]);
     if (verdict === "fits") {
       return [sentence(opening, " Its metric is ", code(metric), afterwards(judged))];
     }
-    const first = sentence(opening, " ", why(judged));
+    const first = sentence(opening, " ", reasons.join(" "));
     return [first, ...heard(judged), ...found(judged), advice(settings.task)];
   }
+
+  Object.assign(explorers.targets, { fitting, judge });
 
   explorers.place({
     name: "targets",

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { BATCH, fits } = explorers.targets;
+  const { BATCH } = explorers.targets;
   const { svg } = explorers;
   const WIDTH = 348;
   const SCALE = 4 / 3; // of the static figure, where no style sets its size
@@ -97,8 +97,8 @@
   }
 
   /* Which columns of the output the labels name, if the loss looks there. */
-  function pickedColumns({ labels, head, loss }, values) {
-    const looks = /sparse|categorical/.test(loss.kind) && fits(labels, head, loss);
+  function pickedColumns({ labels, head, loss, verdict }, values) {
+    const looks = /sparse|categorical/.test(loss.kind) && verdict !== "raises";
     if (!looks || labels.several || head.units === 1) return [];
     const named = (row) => (labels.rows ? row.indexOf("1") : Number(row[0]));
     const columns = values.map(named);
@@ -117,7 +117,7 @@
   }
 
   /* How an axis of the labels meets that of the output: [words, if it is right]. */
-  function meeting([name, inLabels, inOutput], { labels, loss, outcome }) {
+  function meeting([name, inLabels, inOutput], { labels, loss, verdict }) {
     if (name === "columns" && loss.kind === "sparse") {
       if (inLabels > 1) return ["≠ index wanted", false];
       if (labels.parts) return ["≠ no index", false];
@@ -127,7 +127,7 @@
     if (inLabels === inOutput) return ["= equal", true];
     const single = name === "columns" && inOutput === 1;
     if (single && !inLabels) return ["✓ 1 is added", true];
-    if (outcome !== "raises") return ["≠ repeated", false];
+    if (verdict !== "raises") return ["≠ repeated", false];
     return inLabels && inOutput ? ["≠ differ", false] : ["≠ missing", false];
   }
 
