@@ -44,7 +44,7 @@ test: $(READY) ## run every test, each notebook included
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: test ## run what is exhaustive as well, as CI does
-	$(BIN)/python -m pytest $(PARALLEL) -m exhaustive tests
+	EXHAUSTIVE=1 $(BIN)/python -m pytest $(PARALLEL) -m "exhaustive or hypothesis" tests
 
 test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 	$(BIN)/python -m pytest tests/browser

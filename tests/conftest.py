@@ -1,5 +1,6 @@
 """Fixtures shared by the tests of the book, and the same random examples everywhere."""
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,12 @@ ROOT = Path(__file__).parents[1]
 
 settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
+
+
+def examples(number):
+    """Return settings of a property test: so many examples in CI, a quarter at home."""
+    few = max(number // 4, 3)
+    return settings(max_examples=number if "EXHAUSTIVE" in os.environ else few)
 
 
 def sampled(cases, every):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -16,6 +16,8 @@ from cnnseq_helpers import (
     receptive_field,
     trace_shapes,
 )
+
+from .conftest import examples
 
 random = np.random.default_rng(0)
 
@@ -41,7 +43,7 @@ FRAME_LAYERS = {
 }
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     kind=st.sampled_from(sorted(FRAME_LAYERS)),
     batch=st.integers(1, 4),

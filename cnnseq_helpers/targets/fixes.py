@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..tracing.heads import RECURRENT, is_recurrent
+from ..tracing.graph import RECURRENT
+from ..tracing.heads import is_recurrent
 from .labels import Case
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..shapes import name_axes
-from ..tracing.graph import Link, Shape
-from ..tracing.heads import RECURRENT
+from ..tracing.graph import RECURRENT, Link, Shape
 from .fixes import Finding
 from .labels import (
     Case,

@@ -159,7 +159,9 @@ def _each_rank(*kinds: str) -> set[str]:
 
 MASKED_WINDOWS = {"MaskedConv1D", "MaskedMaxPooling1D", "MaskedAveragePooling1D"}
 
-CONVOLUTIONS = _each_rank("Conv", "SeparableConv", "DepthwiseConv") | {"MaskedConv1D"}
+DEPTHWISE = _each_rank("DepthwiseConv")
+
+CONVOLUTIONS = DEPTHWISE | _each_rank("Conv", "SeparableConv") | {"MaskedConv1D"}
 
 TRANSPOSED = {f"Conv{rank}DTranspose" for rank in (1, 2, 3)}
 
@@ -174,6 +176,22 @@ NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"
 RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
 
 ANY_RECURRENT = RECURRENT | {"RNN"} | _each_rank("ConvLSTM")
+
+WITH_ACTIVATION = CONVOLUTIONS | TRANSPOSED | {"Activation", "Dense", "EinsumDense"}
+
+ACTIVATIONS = set("Activation LogSoftmax ReLU Relu Sigmoid Softmax Tanh".split())
+
+# What leaves probabilities probabilities and logits logits, unit by unit ...
+KEEPS_UNITS = _each_rank(
+    "AveragePooling", "Cropping", "GlobalAveragePooling", "UpSampling"
+) | set(
+    "Cast Dropout Identity MaskedAveragePooling1D MaskedGlobalAveragePooling1D".split()
+)
+
+# ... and what does so in other axes.
+MOVES_UNITS = set(
+    "ExpandDims Flatten GetItem Permute RepeatVector Reshape Squeeze Transpose".split()
+)
 
 STEPWISE = (
     MERGES

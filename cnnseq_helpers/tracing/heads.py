@@ -15,6 +15,16 @@ import keras
 import numpy as np
 
 from .graph import (
+    ACTIVATIONS,
+    ANY_RECURRENT,
+    CONVOLUTIONS,
+    DEPTHWISE,
+    KEEPS_UNITS,
+    MOVES_UNITS,
+    NORMALIZATIONS,
+    RECURRENT,
+    TRANSPOSED,
+    WITH_ACTIVATION,
     Link,
     Shape,
     built_shape,
@@ -23,64 +33,16 @@ from .graph import (
     chain_of,
     graph_of,
     input_structure,
+    is_known,
     is_model,
     layers_of,
     output_structure,
 )
 
-# Keras's layers and this package's do what their names say; others may do anything.
-KNOWN_PACKAGES = ("keras", "cnnseq_helpers")
-
-CONVOLUTIONS = {
-    f"{kind}{rank}D{end}"
-    for kind in ("Conv", "SeparableConv", "DepthwiseConv")
-    for rank in (1, 2, 3)
-    for end in ("", "Transpose")
-} | {"MaskedConv1D"}
-
-RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
-
-_ANY_RECURRENT = RECURRENT | {"RNN"} | {f"ConvLSTM{rank}D" for rank in (1, 2, 3)}
-
-_WITH_ACTIVATION = CONVOLUTIONS | {"Activation", "Dense", "EinsumDense"}
-
-ACTIVATIONS = {
-    "Activation",
-    "ReLU",
-    "Relu",
-    "Sigmoid",
-    "Softmax",
-    "LogSoftmax",
-    "Tanh",
-}
-
-NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"}
-
-# What leaves probabilities probabilities and logits logits, unit by unit ...
-KEEPS_UNITS = {
-    f"{kind}{rank}D"
-    for kind in ("AveragePooling", "Cropping", "GlobalAveragePooling", "UpSampling")
-    for rank in (1, 2, 3)
-} | {"Cast", "Dropout", "Identity", "MaskedAveragePooling1D"}
-
-KEEPS_UNITS |= {"MaskedGlobalAveragePooling1D"}
-
-# ... and what does so in other axes.
-_MOVES_UNITS = set(
-    "ExpandDims Flatten GetItem Permute RepeatVector Reshape Squeeze Transpose".split()
-)
-
 
 def is_recurrent(layer: Any) -> bool:
     """Tell whether a layer is one of Keras's recurrent ones, in one or both ways."""
-    return type(layer).__name__ in _ANY_RECURRENT | {"Bidirectional"} and is_known(
-        layer
-    )
-
-
-def is_known(operation: Any) -> bool:
-    """Tell whether an operation is Keras's or this package's."""
-    return type(operation).__module__.split(".")[0] in KNOWN_PACKAGES
+    return type(layer).__name__ in ANY_RECURRENT | {"Bidirectional"} and is_known(layer)
 
 
 def last_activation(links: Sequence[Link]) -> tuple[str, bool, Any]:
@@ -100,7 +62,7 @@ def last_activation(links: Sequence[Link]) -> tuple[str, bool, Any]:
         if kind in ("BatchApply", "TimeDistributed"):
             inner = last_activation([Link(operation.layer, (), (), False)])
             return inner[0], False, operation
-        if kind in KEEPS_UNITS | _MOVES_UNITS:
+        if kind in KEEPS_UNITS | MOVES_UNITS:
             untouched = untouched and kind == "Identity"
             continue
         activation = activation_of(operation)
@@ -132,7 +94,7 @@ def activation_of(operation: Any) -> str:
         return kind.lower() if plain else "unknown"
     if is_recurrent(operation):
         return _both_ways(operation) if kind == "Bidirectional" else _one_way(operation)
-    return _named(operation.activation) if kind in _WITH_ACTIVATION else "unknown"
+    return _named(operation.activation) if kind in WITH_ACTIVATION else "unknown"
 
 
 def _named(activation: Any) -> str:
@@ -276,7 +238,7 @@ def _any_length(shape: Shape) -> Shape:
 
 # --- Functional and Sequential models -------------------------------------------------
 
-_SIZED = {kind for kind in CONVOLUTIONS if "Depth" not in kind} | RECURRENT | {"Dense"}
+_SIZED = (CONVOLUTIONS | TRANSPOSED | RECURRENT | {"Dense"}) - DEPTHWISE
 
 
 def _read_graph(model: Any, name: str | int, number: int, output: Any) -> Head:

@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -23,7 +23,7 @@ from cnnseq_helpers import (
 )
 from cnnseq_helpers.converting.temporal import plan_at_least, plan_pooling, plan_windows
 
-from ..conftest import sampled
+from ..conftest import examples, sampled
 from .catalogue import (
     CHANNELS,
     MODELS,
@@ -221,7 +221,7 @@ def test_pooling_leaves_few_steps_and_divides_a_shorter_field(length, field):
 RECURRENT = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 
 
-@settings(max_examples=6)
+@examples(15)
 @given(
     kind=st.sampled_from(RECURRENT),
     field=st.integers(1, 14),
@@ -239,7 +239,7 @@ def test_causal_and_of_the_field_asked_for(kind, field, depth, known):
         assert measured_receptive_field(converted) == found
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(
     kind=st.sampled_from(RECURRENT),
     field=st.integers(2, 9),
@@ -303,7 +303,7 @@ def padded(lengths=(13, 4, 9)):
     return pad_batch([random.normal(size=(n, CHANNELS)) + 0.1 for n in lengths])
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(
     kind=st.sampled_from(RECURRENT),
     both=st.booleans(),
@@ -450,7 +450,7 @@ def test_the_field_counts_steps_at_the_recurrent_layer():
 # --- cnn1d ----------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     time=st.integers(1, 600) | st.none(),
     channels=st.integers(1, 4),

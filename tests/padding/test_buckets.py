@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -18,6 +18,8 @@ from cnnseq_helpers import (
     bucket_dataset,
     load_dataset,
 )
+
+from ..conftest import examples
 
 random = np.random.default_rng(0)
 
@@ -38,7 +40,7 @@ def padded_steps(lengths, boundaries):
 # --- Boundaries -----------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(
     lengths=st.lists(st.integers(1, 12), min_size=1, max_size=10),
     num_buckets=st.integers(1, 4),
@@ -103,7 +105,7 @@ def numbers(batch):
     return [int(row[0, 0]) for row in x]
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(
     lengths=st.lists(st.integers(1, 30), min_size=1, max_size=40),
     batch_size=st.integers(1, 9),

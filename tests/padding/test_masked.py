@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -20,6 +20,8 @@ from cnnseq_helpers import (
     pad_batch,
     receptive_field,
 )
+
+from ..conftest import examples
 
 random = np.random.default_rng(0)
 PADDINGS = ["valid", "same", "causal"]
@@ -75,7 +77,7 @@ def convolutions(draw):
     return settings, groups * draw(st.integers(1, 2))
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(convolutions(), st.lists(st.integers(1, 18), min_size=1, max_size=4))
 def test_convolution_of_each_sequence_is_that_of_a_loop(convolution, lengths):
     settings, channels = convolution
@@ -99,7 +101,7 @@ def test_convolution_of_each_sequence_is_that_of_a_loop(convolution, lengths):
             np.testing.assert_allclose(outputs[row][real[row]], alone, atol=1e-5)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(convolutions(), st.integers(1, 30))
 def test_convolution_is_that_of_keras_but_for_odd_strides(convolution, steps):
     settings, channels = convolution
@@ -127,7 +129,7 @@ def test_keras_moves_the_windows_of_a_strided_same_convolution():
     assert np.asarray(ours(x[:, :9]))[0, :4, 0].tolist() == [3, 9, 15, 21]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(
     kind=st.sampled_from([MaskedMaxPooling1D, MaskedAveragePooling1D]),
     pool_size=st.integers(1, 6),
@@ -383,7 +385,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@settings(max_examples=8)
+@examples(8)
 @given(lengths=st.lists(st.integers(1, 25), min_size=1, max_size=4))
 def test_model_answers_each_series_as_if_alone(kind, lengths):
     x, mask = pad_batch([random.normal(size=(steps, 2)) for steps in lengths])

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
 
@@ -15,6 +15,8 @@ from cnnseq_helpers import (
     pad_batch,
     receptive_field,
 )
+
+from ..conftest import examples
 
 AHEAD = "looks ahead"
 
@@ -465,7 +467,7 @@ parts = st.one_of(
 )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(parts, min_size=1, max_size=4), st.sampled_from([20, None]))
 def test_the_verdict_on_stacks_equals_the_arithmetic(stack, length):
     keras.utils.set_random_seed(0)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
 
@@ -23,7 +23,7 @@ from cnnseq_helpers import (
 )
 from cnnseq_helpers.converting.temporal import plan_at_least, plan_windows
 
-from ..conftest import sampled
+from ..conftest import examples, sampled
 
 CHANNELS = 3
 random = np.random.default_rng(0)
@@ -83,14 +83,14 @@ def test_models_of_known_length_use_all_of_it(steps):
         assert_uses_input(model, series(model.input_shape[1]))
 
 
-@settings(max_examples=10)
+@examples(10)
 @given(field=st.integers(1, 512), steps=st.integers(1, 60))
 def test_an_explicit_field_at_open_length_serves_any_series(field, steps):
     model = sequential(layers.LSTM(4), layers.Dense(2))
     assert_uses_input(to_cnn1d(model, receptive_field=field), series(steps))
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(padded=st.integers(9, 512), data=st.data())
 def test_short_series_in_a_long_padded_batch_are_used(padded, data):
     short = data.draw(st.integers(1, min(padded, 30)))

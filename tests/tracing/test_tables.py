@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import layers, ops
 
@@ -19,6 +19,8 @@ from cnnseq_helpers import (
     to_cnn1d,
     trace_shapes,
 )
+
+from ..conftest import examples
 
 TIME, CHANNELS = 12, 3
 small = st.integers(1, 4)
@@ -54,7 +56,7 @@ def measured(layer, shape):
 # --- Multiply-adds, layer by layer ----------------------------------------------------
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(
     kernel=small,
     strides=small,
@@ -78,7 +80,7 @@ def test_convolutions_equal_the_experiment(
     assert multiply_adds(model) == count
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(kernel=small, strides=small, multiplier=small)
 def test_depthwise_and_separable_equal_the_experiment(kernel, strides, multiplier):
     options = {"strides": strides, "depth_multiplier": multiplier, "use_bias": False}

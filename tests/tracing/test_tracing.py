@@ -5,7 +5,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import layers, ops
 
@@ -16,6 +16,8 @@ from cnnseq_helpers import (
     trace_shapes,
 )
 from cnnseq_helpers.tracing.reach import ReceptiveField
+
+from ..conftest import examples
 
 small = st.integers(1, 4)
 # Keras says so of a Conv1D and of a Sequential; the walk must not trip over the mask.
@@ -67,7 +69,7 @@ def measured_or_none(model):
         return None
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(time_layers, min_size=1, max_size=4), st.integers(20, 60))
 def test_stacks_equal_the_experiment(stack, length):
     keras.utils.set_random_seed(0)
@@ -81,7 +83,7 @@ def test_stacks_equal_the_experiment(stack, length):
     assert receptive_field(model) == measured
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(small, small, small, small, st.sampled_from(["same", "causal"]))
 def test_branches_equal_the_experiment(kernel_a, dilation, kernel_b, kernel_c, padding):
     keras.utils.set_random_seed(0)

@@ -14,6 +14,8 @@ from cnnseq_helpers import (
 )
 from cnnseq_helpers.video.predicting import count_halvings
 
+from ..conftest import sampled
+
 PREDICTORS = (recurrent_predictor, conv_lstm_predictor, convolutional_predictor)
 RECURRENT = PREDICTORS[:2]
 CLIPS = moving_digits(4, frames=9, size=16, seed=0)
@@ -80,7 +82,7 @@ def test_the_first_windows_are_filled_with_black():
 
 
 @each
-@pytest.mark.parametrize("num_frames", [None, 2])
+@pytest.mark.parametrize("num_frames", sampled([None, 2], 2))
 def test_saves_loads_and_trains(predictor, num_frames, tmp_path):
     keras.utils.set_random_seed(0)
     model = predictor((4, 16, 16, 1), num_frames, filters=4)

@@ -4,12 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cnnseq_helpers import ShapeError, frame_metrics
+
+from ..conftest import examples
 
 RANDOM = np.random.default_rng(0)
 SHAPES = st.tuples(
@@ -28,7 +30,7 @@ def pairs(draw):
     return [draw(arrays.arrays("float32", shape, elements=pixels)) for _ in range(2)]
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(pairs())
 def test_equals_scikit_image_and_openstl(pair):
     predicted, true = (clips.astype("float64") for clips in pair)
