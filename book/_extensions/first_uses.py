@@ -17,7 +17,7 @@ GLOSSARY = "book/glossary"
 
 
 class FirstUses(SphinxPostTransform):
-    """Look for the words in paragraphs: not in titles, tables, code or links."""
+    """Look for words in paragraphs, not in titles, captions, tables, code or links."""
 
     default_priority = 5  # before references are resolved
 

@@ -12,6 +12,7 @@ APART = (
     "a",
     "code",
     "pre",
+    "figcaption",
     "h1",
     "h2",
     "h3",
