@@ -23,7 +23,6 @@ EXCEPTIONS = {
     "video_classification": {"12.5", "7.6"},  # one of eight; a ratio of printed sizes
     "bucketing": {"0.93"},  # of the longer measurements
 }
-WAITING = {"encoder_decoder"}  # its results are not printed yet
 
 
 def unprinted_numbers(notebook):
@@ -67,9 +66,7 @@ def settings(source):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
-def test_stated_numbers_are_printed(path, request):
-    if path.stem in WAITING:
-        request.applymarker(pytest.mark.xfail(strict=True))
+def test_stated_numbers_are_printed(path):
     unprinted = unprinted_numbers(read(path))
     assert set(unprinted) == EXCEPTIONS.get(path.stem, set())
 
