@@ -41,7 +41,7 @@ lab: $(READY) ## open the notebooks in JupyterLab
 notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
 
-test: $(READY) ## run every test, each notebook included
+test: $(READY) ## run the tests, each notebook included
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: test ## run what is exhaustive as well, as CI does
