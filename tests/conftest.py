@@ -10,6 +10,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tools.browser import NOT_FOUND, find_browser
+
 ROOT = Path(__file__).parents[1]
 
 settings.register_profile("book", derandomize=True, deadline=None)
@@ -31,6 +33,11 @@ def sampled(cases, every):
         )
         for number, case in enumerate(cases)
     ]
+
+
+def pytest_terminal_summary(terminalreporter):
+    if find_browser() is None:
+        terminalreporter.write_line(f"Browser tests were skipped. {NOT_FOUND}")
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,9 @@ MARK_FIRST = """() => {
   for (const element of document.querySelectorAll("body *")) {
     const { color, fontSize, fontWeight, opacity } = getComputedStyle(element);
     const { tagName, className } = element;
-    const seenNow = { opacityProperty: true, visibilityProperty: true };
+    const visibly = { opacityProperty: true, visibilityProperty: true };
     const parts = [tagName, className, color, fontSize, fontWeight, opacity,
-      behind(element), element.checkVisibility(seenNow)];
+      behind(element), element.checkVisibility(visibly)];
     const words = [...element.childNodes].some(
       (node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
     const kind = parts.join();
