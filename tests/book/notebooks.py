@@ -1,5 +1,6 @@
 """What nbval does not check of a stored notebook: each returns the faults it found."""
 
+import ast
 import base64
 import io
 from pathlib import Path
@@ -129,6 +130,33 @@ def machine_paths(notebook):
     return [p for p in ("site-packages", "/home/", "/Users/", str(ROOT)) if p in text]
 
 
+def missing_short_answer(notebook):
+    """Right behind the title, in code that needs nothing of ours and can be pasted.
+
+    Before it runs the install cell alone, so nbval runs it as in a fresh process.
+    """
+    answer = code_cells(notebook)[1]
+    if "short-answer" not in tags(answer) or "hide-input" in tags(answer):
+        return [f"the second code cell is no visible short answer: {answer.source}"]
+    faults = []
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(answer.source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in [getattr(node, "module", None) or node.names[0].name]
+    }
+    if others := imported - {"aeon", "keras", "numpy", "sklearn", "tensorflow"}:
+        faults.append(f"the short answer imports {sorted(others)}")
+    lines = [line for line in answer.source.splitlines() if line.strip()]
+    if len(lines) > 15:
+        faults.append(f"the short answer has {len(lines)} lines")
+    before = notebook.cells[: notebook.cells.index(answer)]
+    text = [cell.source for cell in before if cell.cell_type == "markdown"]
+    if words := max(len(" ".join(text).split()) - 90, 0):
+        faults.append(f"{words} words too many stand before the short answer")
+    return faults
+
+
 def missing_form(notebook):
     """What a chapter owes its reader."""
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
@@ -154,4 +182,5 @@ CHECKS = (
     unclean_metadata,
     machine_paths,
     missing_form,
+    missing_short_answer,
 )

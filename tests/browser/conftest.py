@@ -24,6 +24,7 @@ class Visit:
     violations: list[str]
     errors: list[str]
     outside: list[str]
+    answer: int | None
 
 
 VISITS: dict[str, Visit] = {}

@@ -62,6 +62,9 @@ BRIEF = {"resultTypes": ["violations"], "preload": False}
 COLOURS = ["color-contrast", "link-in-text-block"]
 STRUCTURE = {**BRIEF, "rules": {rule: {"enabled": False} for rule in COLOURS}}
 CONTRAST = {**BRIEF, "runOnly": {"type": "rule", "values": COLOURS}}
+# Where the code of a chapter's short answer begins, in pixels from the top.
+ANSWER = """document.querySelector(".tag_short-answer .cell_input")
+  ?.getBoundingClientRect().top + scrollY"""
 OVERFLOW = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
@@ -94,6 +97,7 @@ def look(context, address, name):
         weight=sum(map(len, bodies)),
         compressed=sum(min(len(body), len(gzip.compress(body))) for body in bodies),
         jump=page.evaluate("window.jump"),
+        answer=page.evaluate(ANSWER),
         overflow=[width for width in WIDTHS if overflows(page, width)],
         violations=[
             *run_axe(page, STRUCTURE),  # the same in both modes
@@ -132,6 +136,12 @@ def test_page_is_sound(name, visit):
     assert found.overflow == []
     assert found.weight <= HEAVIEST
     assert found.jump <= JUMP
+
+
+@pytest.mark.parametrize("name", [n for n in pages() if n.startswith("notebooks/")])
+def test_a_short_answer_begins_on_the_first_screen(name, visit):
+    answer = visit(name).answer
+    assert answer is None or answer < 700  # of 900; all have one: test_notebooks.py
 
 
 @pytest.mark.parametrize("name", pages())
