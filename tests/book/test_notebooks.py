@@ -18,7 +18,6 @@ from .notebooks import CHECKS, PATHS, ROOT, code_cells, read
 
 # Chapters that still keep their reader waiting; one that doesn't leaves this list.
 WITHOUT_SHORT_ANSWER = {
-    "sensor_sequences",
     "video_classification",
     "logits_and_labels",
     "receptive_field",
