@@ -95,6 +95,22 @@ def test_older_wordings_are_listed():
     assert len(with_older) >= 30
 
 
+def test_old_and_new_messages_of_the_chapter_on_logits_are_in_the_clinic():
+    chapter = read("notebooks/converting/logits_and_labels.ipynb").cells
+    (table,) = [c.source for c in chapter if "| older message |" in c.source]
+    rows = [line.split(" | ") for line in table.splitlines() if line[:2] == "| "]
+    raised = "".join(
+        e.evalue for cell in cells for e in cell.get("outputs", []) if "evalue" in e
+    )
+    older = "".join(text(entry) for entry in RAISING.values())
+    assert len(rows) > 6
+    for old, new, *_ in rows[1:]:
+        (message,) = re.findall(r"(`+) ?(.*?) ?\1(?!`)", new)
+        assert message[1] in raised
+        for wording in re.findall(r"`(.*?)`", old):
+            assert wording in older
+
+
 @pytest.mark.parametrize("changed", [False, True])
 def test_one_changed_character_of_a_message_fails(tmp_path, changed):
     heading = "`expected min_ndim=3, found ndim=2`"
