@@ -101,8 +101,15 @@ def _clean(cell: nbformat.NotebookNode) -> None:
             output.traceback = [f"{output.ename}: {output.evalue}"]
         if "metadata" in output:
             output.metadata = {}
-        outputs.append(output)
+        if outputs and _are_one_stream(outputs[-1], output):
+            outputs[-1].text += output.text  # what stood between was stderr
+        else:
+            outputs.append(output)
     cell.outputs = outputs
+
+
+def _are_one_stream(*outputs: nbformat.NotebookNode) -> bool:
+    return all(output.output_type == "stream" for output in outputs)
 
 
 if __name__ == "__main__":
