@@ -18,7 +18,6 @@ from .notebooks import CHECKS, PATHS, ROOT, code_cells, read
 
 # Chapters that still keep their reader waiting; one that doesn't leaves this list.
 WITHOUT_SHORT_ANSWER = {
-    "video_classification",
     "cnn_lstm_to_cnn1d",
     "padding_and_masks",
     "bucketing",
