@@ -16,11 +16,6 @@ from nbformat.v4 import (
 from . import notebooks
 from .notebooks import CHECKS, PATHS, ROOT, code_cells, read
 
-# Chapters that still keep their reader waiting; one that doesn't leaves this list.
-WITHOUT_SHORT_ANSWER = {
-    "video_classification",
-}
-
 
 def test_there_are_notebooks():
     assert PATHS
@@ -32,11 +27,7 @@ def test_notebook_is_without(path, check):
     form = check in (notebooks.missing_form, notebooks.missing_short_answer)
     if form and path.parts[1] == "reference":
         return  # executed reference pages are no chapters
-    faults = check(read(path))
-    if check is notebooks.missing_short_answer and path.stem in WITHOUT_SHORT_ANSWER:
-        assert faults
-    else:
-        assert faults == []
+    assert check(read(path)) == []
 
 
 def test_every_page_is_in_the_table_of_contents():

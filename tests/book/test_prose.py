@@ -19,7 +19,6 @@ SENTENCE = re.compile(r"(?<=[.:;?!])\s+|\n\n|\n- ")
 ELSEWHERE = re.compile(r"\{footcite\}|\]\([^)]*\)|(Keras|TensorFlow|Python|TF) \d")
 # What a text reckons by itself, or takes from a page named in the sentence before.
 EXCEPTIONS = {
-    "video_classification": {"12.5", "7.6"},  # one of eight; a ratio of printed sizes
     "bucketing": {"0.93"},  # of the longer measurements
 }
 

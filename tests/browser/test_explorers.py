@@ -7,7 +7,7 @@ from tests.conftest import ROOT
 
 CHAPTERS = {
     "convolution": "notebooks/converting/receptive_field",
-    "folding": "notebooks/combining/video_classification",
+    "folding": "notebooks/combining/frames_and_masks",
     "targets": "notebooks/converting/logits_and_labels",
 }
 FOLDER = ROOT / "book/_static/explorers"

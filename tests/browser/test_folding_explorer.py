@@ -17,7 +17,7 @@ from ..book.notebooks import ROOT, read
 
 STATIC = ROOT / "book/_static"
 STORED = STATIC / "explorers/folding.svg"
-CHAPTER = "notebooks/combining/video_classification"
+CHAPTER = "notebooks/combining/frames_and_masks"
 SCRIPTS = ("explorer", "folding_marks", "folding_shapes", "folding_words", "folding")
 FIRST = {
     "batch": 2,
