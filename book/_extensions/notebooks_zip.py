@@ -9,7 +9,8 @@ NAME = "notebooks.zip"
 FOLDER = "convolutions-and-lstms"  # where the files are unpacked to
 FILES = (
     "notebooks/*/*.ipynb",
-    "book/_static/explorers/*.svg",  # figures of the notebooks
+    "book/_static/diagrams/*.svg",  # figures of the notebooks
+    "book/_static/explorers/*.svg",
     "cnnseq_helpers/**/*.py",
     "cnnseq_helpers/*.pyi",
     "cnnseq_helpers/py.typed",

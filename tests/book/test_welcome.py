@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 WELCOME = (ROOT / "book/welcome.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", WELCOME, re.DOTALL)
-SHAPE = re.compile(r"^    (layers.*),\s+# (?:\(([\d, ]+)\))?", re.MULTILINE)
+SHAPE = re.compile(r"^ +(layers.*),\s+# (?:\(([\d, ]+)\))?", re.MULTILINE)
 
 
 def build(block):

@@ -63,8 +63,10 @@ COLOURS = ["color-contrast", "link-in-text-block"]
 STRUCTURE = {**BRIEF, "rules": {rule: {"enabled": False} for rule in COLOURS}}
 CONTRAST = {**BRIEF, "runOnly": {"type": "rule", "values": COLOURS}}
 # Where the code of a chapter's short answer begins, in pixels from the top.
-ANSWER = """document.querySelector(".tag_short-answer .cell_input")
-  ?.getBoundingClientRect().top + scrollY"""
+ANSWER = """() => {
+  const code = document.querySelector(".tag_short-answer .cell_input");
+  return code && code.getBoundingClientRect().top + scrollY;
+}"""
 OVERFLOW = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
