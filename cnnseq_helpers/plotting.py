@@ -129,7 +129,7 @@ def plot_recordings(
 def plot_scores(
     scores: Mapping[str, Sequence[float]], *, baseline: float, baseline_name: str
 ) -> Figure:
-    r"""Draw a ladder of models: a dot for each seed's accuracy, a bar for their mean.
+    r"""Draw accuracies of models: a dot for each seed, a bar for the mean of a model.
 
     Parameters
     ----------

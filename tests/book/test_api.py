@@ -1,0 +1,49 @@
+"""The table of the helpers' page: every public name, its line, and who teaches it."""
+
+import functools
+import inspect
+import re
+
+import pytest
+import yaml
+
+import cnnseq_helpers
+
+from .notebooks import ROOT, code_cells, read
+
+ROW = re.compile(r"^\| \{py:\w+\}`~cnnseq_helpers\.(\w+)` \| (.*?) ?\|$", re.MULTILINE)
+ROWS = dict(ROW.findall((ROOT / "book/api.md").read_text()))
+NO_DOCSTRING = {
+    "DIRECTIONS": "The eight directions of `drifting_digits`, in the order of labels."
+}
+
+
+@functools.cache
+def code_of_chapters():
+    """Return the code of each notebook by its name, in the order of the book."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    files = [page["file"] for part in toc["parts"] for page in part["chapters"]]
+    return {
+        file: "\n".join(cell.source for cell in code_cells(read(f"{file}.ipynb")))
+        for file in files
+        if file.startswith("notebooks/")
+    }
+
+
+def expected(name):
+    """Return what the row of a name holds: its docstring's line, and its chapter."""
+    thing = getattr(cnnseq_helpers, name)
+    line = NO_DOCSTRING.get(name) or inspect.getdoc(thing).splitlines()[0]
+    use = re.compile(rf"\bhelpers\.{name}\b")
+    uses = {file: len(use.findall(code)) for file, code in code_of_chapters().items()}
+    most = max(uses, key=uses.get)  # the first of several
+    return f"{line} | [](../{most}.ipynb)" if uses[most] else f"{line} |"
+
+
+def test_every_public_name_has_a_row():
+    assert sorted(ROWS) == sorted(cnnseq_helpers.__all__)
+
+
+@pytest.mark.parametrize("name", cnnseq_helpers.__all__)
+def test_a_row_says_what_the_docstring_says_and_leads_to_its_chapter(name):
+    assert ROWS[name] == expected(name)
