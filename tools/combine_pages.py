@@ -16,7 +16,10 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 DROPPED = "script, noscript, button, a.headerlink, [hidden], #pdf-link"
 # Spans that look like the text around them, or nearly so. The tags of a PDF are not
 # compressed, and some fifty thousand of them would double its size.
-PLAIN = "span.n, span.nn, span.o, span.p, span.w, span.pre, pre > span:empty"
+PLAIN = (
+    "span.mi, span.mf, span.n, span.nn, span.o, span.p, span.w, span.pre, "
+    "pre > span:empty"
+)
 REFERRING = ("for", "aria-controls", "aria-describedby", "aria-labelledby")
 DOCUMENT = """\
 <!DOCTYPE html>
