@@ -143,7 +143,8 @@ def missing_short_answer(notebook):
         name.split(".")[0]
         for node in ast.walk(ast.parse(answer.source))
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in [getattr(node, "module", None) or node.names[0].name]
+        for name in [getattr(node, "module", None), *(n.name for n in node.names)]
+        if name and (isinstance(node, ast.Import) or name == node.module)
     }
     if others := imported - {"aeon", "keras", "numpy", "sklearn", "tensorflow"}:
         faults.append(f"the short answer imports {sorted(others)}")

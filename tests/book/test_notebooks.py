@@ -127,6 +127,7 @@ GOOD_ANSWER = "import keras\n\nmodel = keras.Sequential()"
         ("# Title\n\nSo it is done.", GOOD_ANSWER, "short-answer", 0),
         ("# Title", GOOD_ANSWER, "hide-input", 1),
         ("# Title", "import cnnseq_helpers as helpers", "short-answer", 1),
+        ("# Title", "import keras, cnnseq_helpers", "short-answer", 1),
         ("# Title", "from cnnseq_helpers import cnn1d", "short-answer", 1),
         ("# Title", "1\n\n" * 16, "short-answer", 1),
         ("# Title" + " word" * 100, GOOD_ANSWER, "short-answer", 1),
