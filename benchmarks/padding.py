@@ -106,8 +106,26 @@ def choices():
         yield name, found
 
 
+def masked_cnn(channels, classes, filters=(128, 128, 128), kernel_size=3):
+    """Return the masked 1D-CNN of the chapter on padding."""
+    series = keras.Input((None, channels))
+    real = keras.Input((None,), dtype="bool")
+    x = series
+    for width in filters:
+        convolve = helpers.MaskedConv1D(
+            width, kernel_size, padding="same", use_bias=False
+        )
+        x = convolve(x, mask=real)
+        x = layers.BatchNormalization(momentum=0.9)(x, mask=real)
+        x = layers.ReLU()(x)
+    mean = helpers.MaskedGlobalAveragePooling1D()(x, mask=real)
+    maximum = helpers.MaskedGlobalMaxPooling1D()(x, mask=real)
+    logits = layers.Dense(classes)(layers.Concatenate()([mean, maximum]))
+    return keras.Model([series, real], logits)
+
+
 def _cnn(kernel_size):
-    return helpers.masked_cnn1d((None, 12), 9, kernel_size=kernel_size)
+    return masked_cnn(12, 9, kernel_size=kernel_size)
 
 
 def vowels():
@@ -117,7 +135,7 @@ def vowels():
     masked = [helpers.pad_batch(each, length=29) for each in both]
 
     def cnn():
-        return helpers.masked_cnn1d((None, 12), 9)
+        return masked_cnn(12, 9)
 
     convolutional = {"rate": 3e-3, "epochs": 20}
     recurrent = {"rate": 1e-2, "epochs": 30}
@@ -127,7 +145,7 @@ def vowels():
     cropped = whole([np.stack([x[:7] for x in each]) for each in both])
     stretched = whole([stretch(each, 29) for each in both])
     for name, build, arrays, options in (
-        ("1D-CNN, mask (`masked_cnn1d`)", cnn, masked, convolutional),
+        ("1D-CNN, mask", cnn, masked, convolutional),
         ("1D-CNN, no mask, padded behind", cnn, behind, convolutional),
         ("1D-CNN, interpolated to 29 steps", cnn, stretched, convolutional),
         ("1D-CNN, cropped to 7 steps", cnn, cropped, convolutional),
@@ -153,7 +171,7 @@ def gestures():
 
     def cnn():
         size = {"filters": (32, 32, 32), "kernel_size": 8}
-        return helpers.masked_cnn1d((None, 1), 10, **size)
+        return masked_cnn(1, 10, **size)
 
     options = {"rate": 3e-3, "epochs": 60, "batch_size": 10}
     for name, arrays in (
@@ -219,7 +237,7 @@ def epoch_ratios(name, batch_size, rounds=12):
         helpers.bucket_batches(x, y, batch_size=batch_size, seed=0),
         Shuffled(x, y, batch_size, seed=0),
     ):
-        model = helpers.masked_cnn1d((None, x[0].shape[1]), 10)
+        model = masked_cnn(x[0].shape[1], 10)
         model.compile("adam", loss)
         pairs.append((model, batches))
     ratios = []

@@ -16,7 +16,6 @@ from .padding.masked import MaskedConv1D as MaskedConv1D
 from .padding.masked import MaskedGlobalAveragePooling1D as MaskedGlobalAveragePooling1D
 from .padding.masked import MaskedGlobalMaxPooling1D as MaskedGlobalMaxPooling1D
 from .padding.masked import MaskedMaxPooling1D as MaskedMaxPooling1D
-from .padding.masked import masked_cnn1d as masked_cnn1d
 from .plotting import animate as animate
 from .plotting import plot_clips as plot_clips
 from .plotting import plot_horizons as plot_horizons

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from .padding.masked import MaskedConv1D, MaskedMaxPooling1D
 from .shapes import (
     ShapeError,
     check_convolutions,
@@ -130,6 +131,7 @@ def cnn_lstm(
     input_shape: Sequence[int | None],
     num_outputs: int,
     *,
+    masked: bool = False,
     filters: Sequence[int] | None = None,
     kernel_size: int | None = None,
     units: int = 32,
@@ -149,6 +151,9 @@ def cnn_lstm(
         and kernel_size ask for more.
     num_outputs : int
         Logits, one for each class.
+    masked : bool
+        Take a mask (batch, time) as second input. Then the convolutions of a series are
+        padded ("same"), so that one that is shorter than a window is read as well.
     filters : sequence of int, optional
         Output channels of each convolution. If not given: 32 in one convolution for
         series; for clips 16 in each of as many as bring both sides to 4 pixels or less.
@@ -160,8 +165,9 @@ def cnn_lstm(
     Returns
     -------
     keras.Model
-        From batches of such sequences to logits (batch, num_outputs): for the loss, one
-        label for each sequence, and ``from_logits=True``.
+        From batches of such sequences, or ``[x, mask]`` as of `pad_batch`, to logits
+        (batch, num_outputs): for the loss, one label for each sequence, and
+        ``from_logits=True``.
 
     Raises
     ------
@@ -180,13 +186,15 @@ def cnn_lstm(
     (None, 4)
     >>> cnn_lstm((None, 16, 16, 1), 8).output_shape
     (None, 8)
+    >>> cnn_lstm((None, 6), 4, masked=True).input_shape
+    [(None, None, 6), (None, None)]
     """
-    inputs, features = read_steps(
-        "cnn_lstm", input_shape, _along_time, filters, kernel_size
+    inputs, features, mask = read_steps(
+        "cnn_lstm", input_shape, masked, _along_time, filters, kernel_size
     )
     units = check_whole("cnn_lstm", "units", units)
     num_outputs = check_whole("cnn_lstm", "num_outputs", num_outputs)
-    summary = layers.LSTM(units, name="lstm")(features)
+    summary = layers.LSTM(units, name="lstm")(features, mask=mask)
     logits = layers.Dense(num_outputs, name="logits")(summary)
     return keras.Model(inputs, logits, name="cnn_lstm")
 
@@ -194,46 +202,67 @@ def cnn_lstm(
 def read_steps(
     doing: str,
     input_shape: Any,
-    along_time: Callable[[Any, Any, Any], Any],
+    masked: bool,
+    along_time: Callable[[Any, Any, Any, Any], tuple[Any, Any]],
     filters: Any,
     kernel_size: int | None,
-) -> tuple[Any, Any]:
-    """Return an input, and features (batch, time, channels): series or clip alike."""
+) -> tuple[Any, Any, Any]:
+    """Return inputs, features (batch, time, channels), and their mask or None."""
     shape = check_input_shape(
         doing, input_shape, "time channels", "time height width channels"
     )
-    inputs = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
+    x = keras.Input(shape, name="series" if len(shape) == 2 else "clip")
+    mask = keras.Input(shape[:1], dtype="bool", name="mask") if masked else None
+    inputs = [x, mask] if masked else x
     if len(shape) == 2:
-        return inputs, along_time(inputs, filters, kernel_size)
+        return inputs, *along_time(x, mask, filters, kernel_size)
     cnn = _frame_by_frame(doing, shape[1:], filters, kernel_size)
-    return inputs, BatchApply(cnn, name="each_frame")(inputs)
+    return inputs, BatchApply(cnn, name="each_frame")(x), mask
 
 
-def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
+def _along_time(
+    x: Any, mask: Any, filters: Any, kernel_size: int | None
+) -> tuple[Any, Any]:
     """Convolve along time, then pool."""
     filters, kernel_size = check_convolutions(
         "cnn_lstm",
         (32,) if filters is None else filters,
         9 if kernel_size is None else kernel_size,
     )
+    if mask is None:
+        _check_length(x.shape[1], filters, kernel_size)
+    for position, number in enumerate(filters, start=1):
+        options = {"activation": "relu", "name": f"conv_{position}"}
+        x = convolve(x, mask, number, kernel_size, **options)
+    return pool(x, mask, _POOL, name="pool")
+
+
+def convolve(x: Any, mask: Any, filters: int, kernel_size: int, **options: Any) -> Any:
+    """Convolve a series; with a mask, in windows that are padded."""
+    if mask is not None:
+        options |= {"padding": "same"}
+        return MaskedConv1D(filters, kernel_size, **options)(x, mask=mask)
+    options["data_format"] = "channels_last"
+    return layers.Conv1D(filters, kernel_size, **options)(x)
+
+
+def pool(x: Any, mask: Any, size: int, **options: Any) -> tuple[Any, Any]:
+    """Return the maximum of each window, and which windows are real."""
+    if mask is None:
+        options["data_format"] = "channels_last"
+        return layers.MaxPooling1D(size, **options)(x), None
+    layer = MaskedMaxPooling1D(size, **options | {"padding": "same"})
+    return layer(x, mask=mask), layer.compute_mask(x, mask)
+
+
+def _check_length(time: int | None, filters: Sequence[int], kernel_size: int) -> None:
     needed = len(filters) * (kernel_size - 1) + _POOL
-    if inputs.shape[1] is not None and inputs.shape[1] < needed:
+    if time is not None and time < needed:
         raise ShapeError(
             f"cnn_lstm expected series of at least {needed} steps, for "
             f"filters={filters}, kernel_size={kernel_size} and pooling by {_POOL}, got "
-            f"{inputs.shape[1]}. Use a smaller kernel_size or longer series."
+            f"{time}. Use a smaller kernel_size or longer series."
         )
-    x = inputs
-    for position, number in enumerate(filters, start=1):
-        name = f"conv_{position}"
-        x = layers.Conv1D(
-            number,
-            kernel_size,
-            data_format="channels_last",
-            activation="relu",
-            name=name,
-        )(x)
-    return layers.MaxPooling1D(_POOL, data_format="channels_last", name="pool")(x)
 
 
 def _frame_by_frame(

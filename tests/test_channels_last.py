@@ -16,7 +16,6 @@ from cnnseq_helpers import (
     cnn_lstm,
     conv_lstm_predictor,
     convolutional_predictor,
-    masked_cnn1d,
     recurrent_predictor,
     to_cnn1d,
 )
@@ -34,7 +33,8 @@ BUILDERS = {
     "cnn_lstm, clips": lambda: cnn_lstm((5, 8, 12, 1), 2),
     "cnn1d": lambda: cnn1d((300, 3), 2),
     "cnn1d, clips": lambda: cnn1d((None, 8, 12, 1), 2),
-    "masked_cnn1d": lambda: masked_cnn1d((None, 3), 2),
+    "cnn1d, masked": lambda: cnn1d((None, 3), 2, masked=True),
+    "cnn_lstm, masked": lambda: cnn_lstm((None, 3), 2, masked=True),
     "to_cnn1d": lambda: to_cnn1d(lstm()),
     "to_cnn1d, masked": lambda: to_cnn1d(lstm(masked=True)),
     "to_cnn1d, every step": lambda: to_cnn1d(lstm(sequences=True)),

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "_registering": set(),
     "_extras": set(),
     "tracing": SHAPES,
-    "combining": SHAPES,
+    "combining": SHAPES | {"padding"},
     "padding": SHAPES,
     "targets": SHAPES | {"tracing"},
     "converting": SHAPES | {"tracing", "combining", "padding"},

@@ -64,19 +64,20 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     What returned every step is replaced by convolutions at every step: causal ones with
     zeros in front, or, for Bidirectional, as many steps ahead as back. With
     ``go_backwards`` the steps are reversed first. What returned one vector for a
-    sequence is replaced by max pooling (by 4 from 16 steps on, by more where otherwise
-    over 28 steps would be left, by less where 4 does not divide `receptive_field`; not
-    at all at unknown length), convolutions and the mean over time. A field of up to
-    8 steps takes one kernel. Of a longer one the first kernel reads up to 8 steps, and
-    later ones 3 or 5, dilated, but no further than the field in front of them, so that
-    no step is skipped. Every kernel has an element on the step itself, so that a series
-    that is far shorter than the field is read as well. Each is followed by batch
-    normalisation and ReLU. Causal dilated convolutions in the place of recurrent layers
-    are those of Bai, Kolter and Koltun, arXiv:1803.01271.
+    sequence is replaced by max pooling (by the power of 2 that leaves 56 steps or
+    fewer, by less where it does not divide `receptive_field`; by 4 at unknown length),
+    convolutions and the mean over time. A field of up to 8 steps takes one kernel. Of a
+    longer one the first kernel reads up to 8 steps, and later ones 3 or 5, dilated, but
+    no further than the field in front of them, so that no step is skipped. Every kernel
+    has an element on the step itself, so that a series that is far shorter than the
+    field is read as well. Each is followed by batch normalisation and ReLU. Causal
+    dilated convolutions in the place of recurrent layers are those of Bai, Kolter and
+    Koltun, arXiv:1803.01271.
 
     Where nothing follows the recurrent layer, so that its output is the model's, its
     activation takes the place of the last ReLU, and its name stays. Where it is given a
-    mask, nothing is pooled.
+    mask, the new layers take it. Pooling starts at the first step of the array: padding
+    behind changes nothing, padding in front only if it is a multiple of what is pooled.
 
     ``dropout`` of the recurrent layer becomes SpatialDropout1D. ``recurrent_dropout``,
     initialisers, regularisers and constraints have no counterpart and are not carried
@@ -87,7 +88,7 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
     >>> from cnnseq_helpers import cnn_lstm
     >>> converted = to_cnn1d(cnn_lstm((100, 6), 4))
     >>> converted.output_shape, [layer.name for layer in converted.layers][-3:]
-    ((None, 4), ['lstm_relu_1', 'lstm_mean', 'logits'])
+    ((None, 4), ['lstm_relu_2', 'lstm_mean', 'logits'])
     """
     if receptive_field is not None:
         receptive_field = check_whole("to_cnn1d", "receptive_field", receptive_field)

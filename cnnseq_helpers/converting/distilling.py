@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from ..shapes import ShapeError, check_whole
 from ..tracing.graph import functional_of, is_model
 from ..tracing.heads import read_heads
+from .mixing import mix_series
 
 # Logits may be any number, so their distance counts; probabilities have a loss of
 # their own, whose gradients do not vanish where the teacher is sure.
@@ -23,12 +25,13 @@ _LOSSES = {
 
 def distill(
     student: keras.Model,
-    teacher: keras.Model,
+    teacher: keras.Model | Callable[[Any], Any],
     x: Any,
     *,
+    mixed: int = 0,
     epochs: int = 100,
     batch_size: int = 16,
-    learning_rate: float = 1e-3,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1e-3,
     verbose: int | str = "auto",
 ) -> keras.callbacks.History:
     """Train the student to give the outputs that the teacher gives; no labels needed.
@@ -38,14 +41,21 @@ def distill(
     student : keras.Model
         A Functional or built Sequential model, such as `to_cnn1d` of the teacher. Its
         weights are trained; how it is compiled stays.
-    teacher : keras.Model
-        Takes the same input, gives outputs of the same shape. It is left as it is.
+    teacher : keras.Model or callable
+        Takes the same input, gives outputs of the same shape. It is left as it is. Any
+        function from x to an array (batch, outputs) will do, such as the scores of a
+        classifier that is no network; give it what it needs to know of padding.
     x : array_like, or list or dictionary of arrays, (batch, time, ...)
         Sequences as `fit` would take them, labelled or not. One boolean input (batch,
         time) says which steps count where outputs are per step.
+    mixed : int
+        So many series are made out of those in x, and the teacher judges them as well:
+        two of x in shares, each moved in time by up to a twentieth of its length,
+        scaled by about a tenth, with a little noise. For x that is one array (batch,
+        time, channels) of floats, alone or with a mask. 0 adds nothing.
     epochs, batch_size : int
-        Passes through x, and sequences per update.
-    learning_rate : float
+        Passes through all series, and sequences per update.
+    learning_rate : float or LearningRateSchedule
         Of Adam.
     verbose : int or str
         As for `fit`: a progress bar unless 0.
@@ -59,13 +69,13 @@ def distill(
     ------
     ShapeError
         If the two differ in the shape of their outputs, or one alone ends in a sigmoid
-        or a softmax; if x is no array for each input, or does not fit one of them; if a
-        number is not whole and positive.
+        or a softmax; if x is no array for each input, or does not fit one of them, or
+        is to be mixed and is no series; if a number is not whole and positive.
     TypeError
-        If the teacher is no Keras model.
+        If the teacher is neither a Keras model nor a function.
     ValueError
         If the student is the teacher or shares its weights, or the teacher's outputs
-        are not finite.
+        are not finite, or no probabilities where the student gives probabilities.
 
     Warns
     -----
@@ -78,8 +88,11 @@ def distill(
     Logits are matched by their mean squared error, as in Ba and Caruana, "Do Deep Nets
     Really Need to be Deep?", arXiv:1312.6184; the outputs of a softmax or sigmoid by
     the cross-entropy, which is distillation at a temperature of 1 in the words of
-    Hinton, Vinyals and Dean, arXiv:1503.02531. For repeatable results set the seed
-    before: ``keras.utils.set_random_seed``.
+    Hinton, Vinyals and Dean, arXiv:1503.02531. Sums of two samples are the idea of
+    Zhang, Cisse, Dauphin and Lopez-Paz, arXiv:1710.09412; that a small network learns
+    more from a teacher's answers to many made-up samples than from few labels is that
+    of Bucila, Caruana and Niculescu-Mizil, doi:10.1145/1150402.1150464. For repeatable
+    results set the seed before: ``keras.utils.set_random_seed``.
 
     Examples
     --------
@@ -96,9 +109,12 @@ def distill(
     batch_size = check_whole("distill", "batch_size", batch_size)
     _check_pair(student, teacher)
     _check_data(student, x)
+    if mixed:
+        x = _add_mixed(x, check_whole("distill", "mixed", mixed))
     outputs = _teach(teacher, x, batch_size, verbose)
     _check_outputs(student, x, outputs)
     losses = _choose_losses(student, teacher)
+    _check_probabilities(losses, outputs)
     # A second model of the same weights, so that the student stays compiled as it is.
     trained = functional_of(student)
     pack = partial(keras.tree.pack_sequence_as, trained.output)
@@ -126,11 +142,13 @@ def _check_pair(student: Any, teacher: Any) -> None:
             f"Sequential one, got {type(student).__name__}. Start a Sequential with "
             "keras.Input(shape)."
         )
-    if not isinstance(teacher, keras.Model):
+    if not callable(teacher):
         raise TypeError(
-            f"distill expected a Keras model as teacher, got {type(teacher).__name__}."
+            "distill expected a Keras model or a function from x to outputs as teacher,"
+            f" got {type(teacher).__name__}. Of a scikit-learn classifier give the "
+            "scores: lambda x: classifier.decision_function(x)."
         )
-    theirs = {id(weight) for weight in teacher.weights}
+    theirs = {id(weight) for weight in getattr(teacher, "weights", ())}
     if shared := [weight.path for weight in student.weights if id(weight) in theirs]:
         raise ValueError(
             "distill expected a student with weights of its own, got one that shares "
@@ -188,12 +206,36 @@ def _check_data(student: Any, x: Any) -> None:
         )
 
 
+def _add_mixed(x: Any, number: int) -> Any:
+    """Return x with so many mixtures of its series behind it."""
+    arrays = [np.asarray(each) for each in keras.tree.flatten(x)]
+    masks = [each for each in arrays if each.dtype == bool and each.ndim == 2]
+    series = [each for each in arrays if each.ndim == 3 and each.dtype.kind == "f"]
+    if len(series) != 1 or len(series) + len(masks) != len(arrays) or len(masks) > 1:
+        raise ShapeError(
+            "distill mixes series, and expected x to be one array of floats (batch, "
+            "time, channels), alone or with one boolean mask (batch, time), got "
+            f"{', '.join(f'{each.dtype} {each.shape}' for each in arrays)}. Make the "
+            "further samples yourself, give them with the others, and leave out mixed."
+        )
+    mask = masks[0] if masks else None
+    new, pairs, _ = mix_series(series[0], mask, number)
+    return keras.tree.pack_sequence_as(
+        x,
+        [
+            np.concatenate([each, new if each.ndim == 3 else each[pairs[:, 0]]])
+            for each in arrays
+        ],
+    )
+
+
 def _teach(teacher: Any, x: Any, batch_size: int, verbose: int | str) -> list[Any]:
     """Return the teacher's outputs, in the order of the student's."""
     outputs = _run("teacher", teacher, x, batch_size, verbose)
+    name = getattr(teacher, "name", "function")
     if not all(np.isfinite(each).all() for each in outputs):
         raise ValueError(
-            f"distill expected finite outputs from the teacher {teacher.name!r}, got "
+            f"distill expected finite outputs from the teacher {name!r}, got "
             "NaN or infinity. Look for them in x and in the teacher's weights."
         )
     return outputs
@@ -203,11 +245,15 @@ def _run(
     who: str, model: Any, x: Any, batch_size: int, verbose: int | str
 ) -> list[Any]:
     try:
-        outputs = model.predict(x, batch_size=batch_size, verbose=verbose)
+        if isinstance(model, keras.Model):
+            outputs = model.predict(x, batch_size=batch_size, verbose=verbose)
+        else:
+            outputs = keras.tree.map_structure(np.asarray, model(x))
     except Exception as error:
         shapes = keras.tree.map_structure(lambda each: tuple(each.shape), x)
+        name = getattr(model, "name", "function")
         raise ShapeError(
-            f"distill asked the {who} {model.name!r} for its outputs on x of shape "
+            f"distill asked the {who} {name!r} for its outputs on x of shape "
             f"{shapes}, and got {type(error).__name__}: {error} Give x as fit would "
             "take it, without labels."
         ) from error
@@ -220,11 +266,31 @@ def _check_outputs(student: Any, x: Any, outputs: list[Any]) -> None:
     few = keras.tree.map_structure(lambda each: each[:2], x)
     ours = [each.shape[1:] for each in _run("student", student, few, 2, 0)]
     theirs = [each.shape[1:] for each in outputs]
+    rows = len(keras.tree.flatten(x)[0])
+    if wrong := [each.shape for each in outputs if each.shape[:1] != (rows,)]:
+        raise ShapeError(
+            f"distill expected one row of outputs from the teacher for each of the "
+            f"{rows} sequences, got an array {wrong[0]}. A teacher is a function of a "
+            "batch: (batch, time, channels) to (batch, outputs)."
+        )
     if ours != theirs:
         raise ShapeError(
             "distill expected a student with the output_shape of the teacher, for one "
             f"sequence {theirs}, got {ours}. to_cnn1d(teacher) makes one."
         )
+
+
+def _check_probabilities(losses: list[Any], outputs: list[Any]) -> None:
+    """Refuse scores as the goal of probabilities: a cross-entropy falls for ever."""
+    for loss, each in zip(losses, outputs, strict=True):
+        is_cross_entropy = not isinstance(loss, keras.losses.MeanSquaredError)
+        if is_cross_entropy and not ((each >= 0) & (each <= 1)).all():
+            raise ValueError(
+                "distill expected probabilities from the teacher, since the student "
+                f"ends in a sigmoid or a softmax, got values from {each.min():.3g} to "
+                f"{each.max():.3g}. Let the student end in logits: Dense(units) "
+                "with no activation."
+            )
 
 
 def _choose_losses(student: Any, teacher: Any) -> list[keras.losses.Loss]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
 
-from ..combining import read_steps
-from ..padding.masked import MaskedConv1D, MaskedGlobalAveragePooling1D
+from ..combining import convolve, pool, read_steps
+from ..padding.masked import (
+    MaskedConv1D,
+    MaskedGlobalAveragePooling1D,
+    MaskedMaxPooling1D,
+)
 from ..shapes import ShapeError, check_convolutions, check_whole
 from .recurrent import Recurrent
 
@@ -17,13 +22,12 @@ from .recurrent import Recurrent
 # neighbouring steps, later ones at most as many, as far apart as needed.
 _ONE_KERNEL = 8
 
-# A summary needs no resolution of single steps: pooling by 4 loses little, and more of
-# it bounds the cost of long sequences.
-_POOLED_FROM = 16
+# A summary needs no resolution of single steps, and pooling bounds the cost of long
+# sequences. Chosen by cross-validation on training parts: benchmarks/sizes.py.
+_STEPS_LEFT = 56
 
-_POOL = 4
-
-_STEPS_LEFT = 28
+# By how much it pools where the length is unknown, and may be short.
+_OPEN_POOL = 4
 
 # How far layers look back where the length, and so the reach needed, is unknown.
 OPEN_LENGTH = 512
@@ -70,14 +74,12 @@ def plan_at_least(field: int) -> list[Window]:
 
 def plan_pooling(length: int | None, field: int) -> int:
     """Return by how much a summary pools: a power of 2 that divides a shorter field."""
-    if length is None or length < _POOLED_FROM:
-        return 1
-    pool = _POOL
-    while length > pool * _STEPS_LEFT:
-        pool *= 2
-    while field < length and field % pool:
-        pool //= 2
-    return pool
+    if length is None:
+        return math.gcd(_OPEN_POOL, field)
+    size = 1
+    while length > size * _STEPS_LEFT and (field == length or field % (2 * size) == 0):
+        size *= 2
+    return size
 
 
 class TemporalConvolutions:
@@ -102,14 +104,12 @@ class TemporalConvolutions:
         self.masked = masked
         self.options = {"dtype": recurrent.dtype}
         self.name = recurrent.name
-        # Windows that start at fixed steps would move with padding in front.
-        pool = 1
-        if pooled and not (recurrent.per_step or masked):
-            pool = plan_pooling(length, field)
+        size = plan_pooling(length, field) if pooled and not recurrent.per_step else 1
         self.pool = None
-        if pool > 1:
-            self.pool = layers.MaxPooling1D(
-                pool,
+        if size > 1:
+            kind = MaskedMaxPooling1D if masked else layers.MaxPooling1D
+            self.pool = kind(
+                size,
                 padding="same",
                 data_format="channels_last",
                 name=f"{self.name}_pool",
@@ -122,7 +122,7 @@ class TemporalConvolutions:
                 recurrent.dropout, name=f"{self.name}_dropout", **self.options
             )
         plan = plan_windows if length is None or field < length else plan_at_least
-        windows = plan(-(-field // pool))
+        windows = plan(-(-field // size))
         self.blocks = [
             self._make_block(number, window, number == len(windows))
             for number, window in enumerate(windows, 1)
@@ -173,6 +173,12 @@ class TemporalConvolutions:
         mask = mask if self.masked else None
         if not keras.backend.is_float_dtype(x.dtype):  # as recurrent layers take them
             x = ops.cast(x, self.blocks[0][0].compute_dtype)
+        x = x if self.drop is None else self.drop(x)
+        # Before steps are turned round, since windows start at the first of the array.
+        if self.pool is not None:
+            pooled = _apply(self.pool, x, mask)
+            mask = None if mask is None else self.pool.compute_mask(x, mask)
+            x = pooled
         if self.recurrent.backwards:
             if self.masked and mask is None:
                 raise ShapeError(
@@ -182,8 +188,6 @@ class TemporalConvolutions:
                 )
             x = ops.flip(x, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
-        x = x if self.drop is None else self.drop(x)
-        x = x if self.pool is None else self.pool(x)
         for convolution, normalisation, activation in self.blocks:
             x = _apply(convolution, x, mask)
             x = activation(_apply(normalisation, x, mask))
@@ -201,13 +205,16 @@ def _apply(layer: Any, x: Any, mask: Any) -> Any:
 # Series are pooled by this after each convolution until at most so many steps stay.
 _FRONT_POOL = 2
 
-_FRONT_STEPS_LEFT = 64
+_FRONT_STEPS_LEFT = 32
+
+_FRONT_FILTERS, _FRONT_KERNEL = 32, 9
 
 
 def cnn1d(
     input_shape: Sequence[int | None],
     num_outputs: int,
     *,
+    masked: bool = False,
     filters: Sequence[int] | None = None,
     kernel_size: int | None = None,
     units: int = 64,
@@ -215,7 +222,7 @@ def cnn1d(
     """Return an untrained 1D-CNN with logits, for the jobs of `cnn_lstm`.
 
     Series (time, channels) go through convolution, batch normalisation, ReLU and max
-    pooling by 2, again and again until at most 64 steps are left. Clips (time, height,
+    pooling by 2, again and again until at most 32 steps are left. Clips (time, height,
     width, channels) go frame by frame through the CNN of `cnn_lstm`. Then come the
     temporal convolutions that `to_cnn1d` puts in an LSTM's place, which see the whole
     sequence, and the mean over time. It is made for accuracy: what `to_cnn1d` makes of
@@ -229,9 +236,12 @@ def cnn1d(
         (after pooling).
     num_outputs : int
         Logits, one for each class.
+    masked : bool
+        Take a mask (batch, time) as second input. The design and the reach stay; the
+        answer for a series does not depend on the padding behind it.
     filters : sequence of int, optional
         Output channels of each convolution in front. If not given: 32 for series, in as
-        many as bring 64 steps or less; for clips as in `cnn_lstm`.
+        many as bring 32 steps or less; for clips as in `cnn_lstm`.
     kernel_size : int, optional
         Steps, or pixels along height and width: 9 and 3 if not given.
     units : int
@@ -240,8 +250,9 @@ def cnn1d(
     Returns
     -------
     keras.Model
-        From batches of such sequences to logits (batch, num_outputs): for the loss, one
-        label for each sequence, and ``from_logits=True``.
+        From batches of such sequences, or ``[x, mask]`` as of `pad_batch`, to logits
+        (batch, num_outputs): for the loss, one label for each sequence, and
+        ``from_logits=True``.
 
     Raises
     ------
@@ -249,55 +260,57 @@ def cnn1d(
         If `input_shape` has another number of axes or an unknown size other than time,
         or a number is not whole and positive.
 
-    See Also
-    --------
-    masked_cnn1d : for padded series and their mask.
-
     Examples
     --------
     >>> cnn1d((100, 6), 4).output_shape
     (None, 4)
     >>> cnn1d((None, 16, 16, 1), 8).output_shape
     (None, 8)
+    >>> cnn1d((None, 6), 4, masked=True).input_shape
+    [(None, None, 6), (None, None)]
     """
-    inputs, features = read_steps(
-        "cnn1d", input_shape, _along_time, filters, kernel_size
+    inputs, features, mask = read_steps(
+        "cnn1d", input_shape, masked, _along_time, filters, kernel_size
     )
     units = check_whole("cnn1d", "units", units)
     num_outputs = check_whole("cnn1d", "num_outputs", num_outputs)
     length = features.shape[1]
     temporal = TemporalConvolutions(
-        Recurrent("temporal", units), length, length or OPEN_LENGTH, pooled=False
+        Recurrent("temporal", units),
+        length,
+        length or OPEN_LENGTH,
+        masked=masked,
+        pooled=False,
     )
-    logits = layers.Dense(num_outputs, name="logits")(temporal(features))
+    logits = layers.Dense(num_outputs, name="logits")(temporal(features, mask))
     return keras.Model(inputs, logits, name="cnn1d")
 
 
-def _along_time(inputs: Any, filters: Any, kernel_size: int | None) -> Any:
+def _along_time(
+    x: Any, mask: Any, filters: Any, kernel_size: int | None
+) -> tuple[Any, Any]:
     """Convolve and pool along time; fewer than four steps are not pooled."""
     if filters is None:
-        filters, left = [32], (inputs.shape[1] or 1) / _FRONT_POOL
+        filters, left = [_FRONT_FILTERS], (x.shape[1] or 1) / _FRONT_POOL
         while left > _FRONT_STEPS_LEFT:
-            filters, left = [*filters, 32], left / _FRONT_POOL
+            filters, left = [*filters, _FRONT_FILTERS], left / _FRONT_POOL
     filters, kernel_size = check_convolutions(
-        "cnn1d", filters, 9 if kernel_size is None else kernel_size
+        "cnn1d", filters, _FRONT_KERNEL if kernel_size is None else kernel_size
     )
-    x = inputs
     for number, channels in enumerate(filters, start=1):
         # What is longer than the series would read nothing but padding.
         size = min(kernel_size, x.shape[1] or kernel_size)
-        x = layers.Conv1D(
+        x = convolve(
+            x,
+            mask,
             channels,
             size,
             padding="same",
-            data_format="channels_last",
             use_bias=False,
             name=f"conv_{number}",
-        )(x)
+        )
         normalise = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")
-        x = layers.ReLU(name=f"relu_{number}")(normalise(x))
-        pool = min(_FRONT_POOL, max(1, (x.shape[1] or _FRONT_POOL**2) // _FRONT_POOL))
-        x = layers.MaxPooling1D(
-            pool, padding="same", data_format="channels_last", name=f"pool_{number}"
-        )(x)
-    return x
+        x = layers.ReLU(name=f"relu_{number}")(_apply(normalise, x, mask))
+        size = min(_FRONT_POOL, max(1, (x.shape[1] or _FRONT_POOL**2) // _FRONT_POOL))
+        x, mask = pool(x, mask, size, padding="same", name=f"pool_{number}")
+    return x, mask

@@ -1,21 +1,13 @@
-"""Convolution and pooling that know which steps are real, and a model of them."""
+"""Convolution and pooling that know which steps are real."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from ..shapes import (
-    ShapeError,
-    check_convolutions,
-    check_input_shape,
-    check_whole,
-    is_mask_of,
-    name_axes,
-)
+from ..shapes import ShapeError, is_mask_of, name_axes
 
 
 class ChannelsLast:
@@ -370,19 +362,24 @@ class MaskedConv1D(ChannelsLast, layers.Conv1D):  # type: ignore[misc]
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Convolve the real steps: (batch, time, filters)."""
         x = read_series(self, inputs, mask, self._window)
-        x = pad_windows(x, self._reach, self.strides[0], self.padding)
+        padding = self.padding
+        if padding == "causal" or self.strides[0] > 1:
+            x = pad_windows(x, self._reach, self.strides[0], padding)
+            padding = "valid"
         x = ops.conv(
             x,
             self.kernel,
             strides=self.strides[0],
-            padding="valid",
+            padding=padding,
             dilation_rate=self.dilation_rate[0],
             data_format="channels_last",
         )
         if self.use_bias:
             x = ops.add(x, self.bias)
         real = self.compute_mask(inputs, mask)
-        if self.activation not in (None, keras.activations.linear):
+        if self.activation is keras.activations.relu:
+            x = ops.relu(x)
+        elif self.activation not in (None, keras.activations.linear):
             # Where an activation has no gradient, such as log at 0, even an output that
             # is dropped would make the gradient NaN.
             x = self.activation(fill_padding(x, real, 1.0))
@@ -401,76 +398,3 @@ class MaskedConv1D(ChannelsLast, layers.Conv1D):  # type: ignore[misc]
     def _reach(self) -> int:
         """The steps from the first to the last that one output reads."""
         return int((self.kernel_size[0] - 1) * self.dilation_rate[0] + 1)
-
-
-# --- A whole model --------------------------------------------------------------------
-
-
-def masked_cnn1d(
-    input_shape: Sequence[int | None],
-    num_outputs: int,
-    *,
-    filters: Sequence[int] = (128, 128, 128),
-    kernel_size: int = 3,
-) -> keras.Model:
-    """Return an untrained 1D-CNN with logits, for padded series and their mask.
-
-    Blocks of convolution, batch normalisation and ReLU, each followed by the next; then
-    the mean and the maximum over the real steps, and one dense layer. The answer for a
-    series does not depend on its padding, nor does what is learned from it.
-
-    Parameters
-    ----------
-    input_shape : tuple of int or None
-        (time, channels), without the batch axis. Time is best None: any length.
-    num_outputs : int
-        Logits, one for each class.
-    filters : sequence of int
-        Output channels of each convolution.
-    kernel_size : int
-        Steps that each kernel multiplies.
-
-    Returns
-    -------
-    keras.Model
-        From ``[x, mask]``, as of `pad_batch`, to logits (batch, num_outputs).
-
-    Raises
-    ------
-    ShapeError
-        If `input_shape` is not (time, channels), or a number is not whole and positive.
-
-    Notes
-    -----
-    The fully convolutional network of Wang, Yan and Oates, arXiv:1611.06455, in which
-    every layer that looks beyond one step is given the mask, with the maximum beside
-    the mean. A saved model loads after ``import cnnseq_helpers``.
-
-    Examples
-    --------
-    >>> model = masked_cnn1d((None, 12), 9)
-    >>> [tuple(each.shape) for each in model.inputs], model.output_shape
-    ([(None, None, 12), (None, None)], (None, 9))
-    """
-    shape = check_input_shape("masked_cnn1d", input_shape, "time channels")
-    filters, kernel_size = check_convolutions("masked_cnn1d", filters, kernel_size)
-    num_outputs = check_whole("masked_cnn1d", "num_outputs", num_outputs)
-    inputs = keras.Input(shape, name="series")
-    mask = keras.Input(shape[:1], dtype="bool", name="mask")
-    x = inputs
-    for number, width in enumerate(filters, start=1):
-        convolve = MaskedConv1D(
-            width, kernel_size, padding="same", use_bias=False, name=f"conv_{number}"
-        )
-        x = convolve(x, mask=mask)
-        # Statistics of the last ten batches or so, since small sets make few of them.
-        normalise = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")
-        x = layers.ReLU(name=f"relu_{number}")(normalise(x, mask=mask))
-    pooled = [
-        MaskedGlobalAveragePooling1D(name="mean")(x, mask=mask),
-        MaskedGlobalMaxPooling1D(name="maximum")(x, mask=mask),
-    ]
-    logits = layers.Dense(num_outputs, name="logits")(
-        layers.Concatenate(name="features")(pooled)
-    )
-    return keras.Model([inputs, mask], logits, name="masked_cnn1d")

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from cnnseq_helpers import ShapeError, cnn_lstm, distill, to_cnn1d
+from cnnseq_helpers.converting.mixing import mix_series
 
 from ..conftest import sampled
 
@@ -305,14 +306,133 @@ def test_students_without_a_graph_are_refused(student):
         distill(student, recurrent(), series())
 
 
-@pytest.mark.parametrize("teacher", [layers.Dense(2), None, "model.keras"])
-def test_teachers_that_are_no_models_are_refused(teacher):
-    with pytest.raises(TypeError, match="^distill expected a Keras model as teacher"):
+@pytest.mark.parametrize("teacher", [None, "model.keras"])
+def test_teachers_that_can_not_be_asked_are_refused(teacher):
+    with pytest.raises(
+        TypeError, match="^distill expected a Keras model or a function"
+    ):
         distill(small(), teacher, series())
 
 
+def means(x):
+    """Judge series by what is no network."""
+    return x.mean(axis=1)[:, :2]
+
+
+def test_any_function_teaches():
+    keras.utils.set_random_seed(0)
+    x, student = series(32), small()
+    history = distill(student, means, x, epochs=80, learning_rate=1e-2, verbose=0)
+    distance = np.mean((np.asarray(student(x)) - means(x)) ** 2)
+    assert distance < np.mean((means(x) - means(x).mean(axis=0)) ** 2) / 4
+    assert history.history["loss"][-1] < history.history["loss"][0] / 4
+
+
+WRONG_FUNCTIONS = {
+    "one row of outputs": lambda x: means(x)[:-1],
+    "output_shape of the teacher": lambda x: x.mean(axis=1),
+    "finite outputs from the teacher 'function'": lambda x: np.log(means(x) * 0 - 1),
+    "asked the teacher 'function'.*KeyError": lambda x: {}[0],
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in log")
+@pytest.mark.parametrize("message", WRONG_FUNCTIONS)
+def test_what_a_function_returns_is_checked(message):
+    with pytest.raises(ValueError, match=f"^distill .*{message}"):
+        once(small(), WRONG_FUNCTIONS[message], series())
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_scores_do_not_teach_probabilities(activation):
+    with pytest.raises(ValueError, match="^distill expected probabilities.*logits"):
+        once(small(activation), lambda x: means(x) * 9, series())
+
+
+# --- Mixed series ---------------------------------------------------------------------
+
+
+def test_mixed_series_lie_between_their_two():
+    keras.utils.set_random_seed(0)
+    # Constant series stay constant when moved: each mixture tells its shares.
+    x = np.repeat(np.arange(1.0, 6)[:, None, None], 40, axis=1).astype("float32")
+    mixed, pairs, shares = mix_series(x, None, 400)
+    first, second = x[pairs, 0, 0].T
+    wanted = shares * first + (1 - shares) * second
+    assert mixed.dtype == x.dtype
+    assert mixed.shape == (400, 40, 1)
+    scales = mixed.mean(axis=(1, 2)) / wanted
+    assert scales.mean() == pytest.approx(1, abs=0.02)
+    assert scales.std() == pytest.approx(0.1, abs=0.02)
+    assert 0 < mixed.std(axis=1).mean() < 0.05 * x.std()
+    assert len({*pairs.ravel().tolist()}) == 5
+    assert shares.min() < 0.01 < 0.99 < shares.max()
+
+
+def test_mixtures_are_moved_by_a_twentieth_and_no_further():
+    keras.utils.set_random_seed(1)
+    x = np.zeros((1, 200, 1), "float32")
+    x[:, 100] = 1.0
+    mixed, _, _ = mix_series(x, None, 200)
+    peaks = mixed[:, :, 0].argmax(axis=1)
+    assert 90 <= peaks.min() < 95
+    assert 105 < peaks.max() <= 110
+
+
+def test_padding_of_mixtures_is_that_of_the_first_and_never_read():
+    keras.utils.set_random_seed(2)
+    x, lengths = series(6, 30), np.array([30, 20, 10, 5, 2, 1])
+    mask = np.arange(30) < lengths[:, None]
+    broken = np.where(mask[..., None], x, np.nan)
+    mixed, pairs, _ = mix_series(broken, mask, 300)
+    assert np.isfinite(mixed[mask[pairs[:, 0]]]).all()
+    # With the padding in front as with that behind.
+    turned, *_ = mix_series(broken[:, ::-1], mask[:, ::-1], 300)
+    assert np.isfinite(turned[mask[:, ::-1][pairs[:, 0]]]).sum() > 0
+
+
+def test_a_teacher_judges_mixed_series_as_well():
+    seen = []
+
+    def teacher(x):
+        seen.append(x)
+        return means(x)
+
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        history = once(small(), teacher, x := series(5), mixed=11, batch_size=4)
+    assert history.params["steps"] == 4
+    assert seen[0].shape == (16, TIME, CHANNELS)
+    np.testing.assert_array_equal(seen[1][:5], x)
+    assert not np.array_equal(seen[1][5:10], x)
+
+
+def test_mixed_series_bring_their_mask():
+    seen = []
+
+    def teacher(both):
+        seen.extend(both)
+        return means(both[0])
+
+    inputs = keras.Input((TIME, CHANNELS)), keras.Input((TIME,), dtype="bool")
+    student = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(inputs[0])))
+    mask = np.arange(TIME) < np.array([3, 12, 6])[:, None]
+    once(student, teacher, [series(3), mask], mixed=9)
+    assert seen[0].shape == (12, TIME, CHANNELS)
+    assert {row.sum() for row in seen[1]} <= {3, 6, 12}
+
+
 @pytest.mark.parametrize(
-    "number", [{"epochs": 0}, {"epochs": 1.5}, {"batch_size": 0}, {"batch_size": "all"}]
+    "x", [np.zeros((4, TIME, CHANNELS), int), np.zeros((4, 6, 5, 5, 1), "float32")]
+)
+def test_what_is_no_series_is_not_mixed(x):
+    student = sequential(layers.Flatten(), layers.Dense(2), shape=x.shape[1:])
+    with pytest.raises(ShapeError, match="^distill mixes series, .*leave out mixed"):
+        once(student, lambda x: np.zeros((len(x), 2)), x, mixed=3)
+
+
+@pytest.mark.parametrize(
+    "number", [{"epochs": 0}, {"epochs": 1.5}, {"batch_size": 0}, {"mixed": -1}]
 )
 def test_numbers_that_make_no_sense_are_refused(number):
     (name,) = number

@@ -151,19 +151,20 @@ def test_both_directions_apart_in_a_nested_model_keep_the_mask():
         np.testing.assert_allclose(each(padded), each(alone), atol=1e-5)
 
 
-def test_padding_in_front_changes_nothing_either():
-    x, mask = keras.Input((40, CHANNELS)), keras.Input((40,), dtype="bool")
-    model = keras.Model([x, mask], layers.LSTM(4)(x, mask=mask))
+def test_padding_in_front_changes_nothing_in_multiples_of_the_pool():
+    x, mask = keras.Input((160, CHANNELS)), keras.Input((160,), dtype="bool")
+    model = keras.Model([x, mask], layers.LSTM(4, name="lstm")(x, mask=mask))
     converted, real = to_cnn1d(model), series(1)
+    assert converted.get_layer("lstm_pool").pool_size == (4,)
     stir(converted)
 
     def shifted(front):
-        back = 40 - TIME - front
+        back = 160 - TIME - front
         steps = np.pad(real, [(0, 0), (front, back), (0, 0)])
         return [steps, np.pad(np.ones((1, TIME), bool), [(0, 0), (front, back)])]
 
     for each in (model, converted):
-        for front in (1, 2, 3, 28):
+        for front in (4, 12, 148):
             np.testing.assert_allclose(
                 each(shifted(front)), each(shifted(0)), atol=1e-5
             )

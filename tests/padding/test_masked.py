@@ -15,7 +15,8 @@ from cnnseq_helpers import (
     MaskedMaxPooling1D,
     ShapeError,
     assert_padding_invariant,
-    masked_cnn1d,
+    cnn1d,
+    cnn_lstm,
     measured_receptive_field,
     pad_batch,
     receptive_field,
@@ -380,7 +381,8 @@ def end_to_end(recurrent):
 MODELS = {
     "pooling": lambda: end_to_end(recurrent=False),
     "LSTM": lambda: end_to_end(recurrent=True),
-    "masked_cnn1d": lambda: masked_cnn1d((None, 2), 3, filters=(4, 5, 4)),
+    "cnn1d": lambda: cnn1d((None, 2), 3, masked=True, units=5),
+    "cnn_lstm": lambda: cnn_lstm((None, 2), 3, masked=True, units=5),
 }
 
 
@@ -437,28 +439,3 @@ def test_loss_a_step_does_not_depend_on_padding(reduction):
     for others in results[1:]:
         for other, first in zip(others, results[0], strict=True):
             np.testing.assert_allclose(other, first, rtol=1e-5, atol=1e-5)
-
-
-def test_masked_cnn1d_is_the_model_written_out():
-    model = masked_cnn1d((None, 12), 9, filters=(8, 6), kernel_size=5)
-    convolutions = [x for x in model.layers if isinstance(x, MaskedConv1D)]
-    assert [(x.filters, x.kernel_size) for x in convolutions] == [(8, (5,)), (6, (5,))]
-    assert model.get_layer("logits").kernel.shape == (12, 9)
-
-
-@pytest.mark.parametrize(
-    ("shape", "settings", "message"),
-    [
-        ((12,), {}, r"\(time, channels\), known but for time, got \(12,\)"),
-        ((None, None), {}, r"got \(None, None\)"),
-        (12, {}, "got 12"),
-        ((None, 12), {"filters": 4}, "a sequence, one number for each"),
-        ((None, 12), {"filters": ()}, "a sequence, one number for each"),
-        ((None, 12), {"filters": (0,)}, "whole number of at least 1, got 0"),
-        ((None, 12), {"kernel_size": 1.5}, "got 1.5"),
-        ((None, 12.0), {}, "got 12.0"),
-    ],
-)
-def test_masked_cnn1d_refuses(shape, settings, message):
-    with pytest.raises(ShapeError, match=message):
-        masked_cnn1d(shape, 9, **settings)

@@ -10,7 +10,7 @@ from cnnseq_helpers import (
     MaskedGlobalAveragePooling1D,
     ShapeError,
     assert_padding_invariant,
-    masked_cnn1d,
+    cnn1d,
     measured_receptive_field,
     pad_batch,
 )
@@ -132,7 +132,7 @@ def with_mask(*stack):
 
 
 INVARIANT = {
-    "masked": lambda: masked_cnn1d((None, 2), 3, filters=(4, 4)),
+    "masked": lambda: cnn1d((None, 2), 3, masked=True, units=4),
     "masked, steps": lambda: MaskedConv1D(3, 4, padding="same", strides=2),
     "valid": lambda: MaskedConv1D(3, 3),
     "LSTM": lambda: with_mask(layers.LSTM(3)),

@@ -17,7 +17,6 @@ from cnnseq_helpers import (
     conv_lstm_predictor,
     convolutional_predictor,
     distill,
-    masked_cnn1d,
     recurrent_predictor,
     to_cnn1d,
 )
@@ -117,7 +116,7 @@ def test_masked_models_use_every_real_step(steps):
     keras.utils.set_random_seed(0)
     mask = np.arange(steps) < np.array([[steps], [max(1, steps // 3)]])
     converted = to_cnn1d(with_mask(layers.LSTM(8)))
-    for model in (masked_cnn1d((None, CHANNELS), 2), converted):
+    for model in (cnn1d((None, CHANNELS), 2, masked=True), converted):
         assert_uses_input(model, series(steps), mask)
 
 
@@ -292,9 +291,9 @@ def test_what_cannot_be_judged_is_refused(x, mask, error, message):
 def test_padding_that_is_no_number_is_not_looked_at():
     x, mask = series(6, batch=1), np.arange(6) < np.array([[4]])
     x[~mask] = np.nan
-    assert_uses_input(masked_cnn1d((None, CHANNELS), 2), x, mask)
-    alike = np.repeat(x, 2, axis=0)
-    assert_uses_input(masked_cnn1d((None, CHANNELS), 2), alike, mask.repeat(2, axis=0))
+    model = cnn1d((None, CHANNELS), 2, masked=True)
+    assert_uses_input(model, x, mask)
+    assert_uses_input(model, x.repeat(2, axis=0), mask.repeat(2, axis=0))
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e3])
