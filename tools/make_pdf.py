@@ -84,6 +84,7 @@ def add_outline(pdf: Path, listed: list[Entry]) -> None:
             fit=Fit.xyz(top=place.top),
         )
         chapter = item if entry.is_chapter else chapter
+    writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
     writer.page_mode = "/UseOutlines"
     writer.add_metadata(reader.metadata)
     writer.write(pdf)
