@@ -17,8 +17,8 @@ DROPPED = "script, noscript, button, a.headerlink, [hidden], #pdf-link"
 # Spans that look like the text around them, or nearly so. The tags of a PDF are not
 # compressed, and some fifty thousand of them would double its size.
 PLAIN = (
-    "span.mi, span.mf, span.n, span.nn, span.o, span.p, span.w, span.pre, "
-    "pre > span:empty"
+    "span.kc, span.mi, span.mf, span.n, span.nn, span.o, span.ow, span.p, span.si, "
+    "span.w, span.pre, pre > span:empty"
 )
 REFERRING = ("for", "aria-controls", "aria-describedby", "aria-labelledby")
 DOCUMENT = """\

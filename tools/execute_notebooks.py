@@ -5,7 +5,7 @@ Usage: python tools/execute_notebooks.py notebooks
 Kept are the cells, their tags and figure texts, and the outputs, the same on every
 machine. Dropped are times, stderr, colours, the machine's paths in tracebacks, and all
 other metadata. Added are the cell that installs the helpers, and how long the notebook
-took, when and with which versions, which the page *Status* shows.
+took, when and with which versions, which the page *About this book* shows.
 """
 
 import datetime

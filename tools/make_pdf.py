@@ -1,4 +1,4 @@
-"""Print the built book to one PDF, and let the welcome page lead to it.
+"""Print the built book to one PDF, the cheat sheet to another, and link to them.
 
 Usage: python tools/make_pdf.py _build/html
 """
@@ -17,8 +17,8 @@ from pypdf.generic import Fit
 NAME = "convolutions-and-lstms.pdf"
 WELCOME = "book/welcome.html"
 NOT_BUILT = "make_pdf.py found no {page} in {folder}: run `make book` first."
-HIDDEN_LINK = '<a id="pdf-link" hidden>'
-LINK = f'<a id="pdf-link" href="../{NAME}">'
+SHEET = "notebooks/reference/cheat_sheet.html"
+SHEET_NAME = "cheat-sheet.pdf"
 
 
 def main(folder: Path) -> None:
@@ -37,9 +37,11 @@ def main(folder: Path) -> None:
         print_document(page, combine(folder, articles, {}), pdf)
         numbers = page_numbers(pdf, listed)
         print_document(page, combine(folder, articles, numbers), pdf)
+        print_page(page, folder / SHEET, folder / SHEET_NAME)
         browser.close()
     add_outline(pdf, listed)
-    show_link(folder / WELCOME)
+    show_link(folder / WELCOME, "pdf-link", f"../{NAME}")
+    show_link(folder / SHEET, "sheet-pdf", f"../../{SHEET_NAME}")
     print(f"The book as one file: {pdf}")
 
 
@@ -48,10 +50,12 @@ def print_document(page: Page, document: str, pdf: Path) -> None:
     with tempfile.NamedTemporaryFile("w", dir=pdf.parent, suffix=".html") as file:
         file.write(document)
         file.flush()
-        page.goto(Path(file.name).as_uri())
-        page.pdf(
-            path=pdf, prefer_css_page_size=True, print_background=True, tagged=True
-        )
+        print_page(page, Path(file.name), pdf)
+
+
+def print_page(page: Page, file: Path, pdf: Path) -> None:
+    page.goto(file.as_uri())
+    page.pdf(path=pdf, prefer_css_page_size=True, print_background=True, tagged=True)
 
 
 def page_numbers(pdf: Path, listed: list[Entry]) -> dict[str, int]:
@@ -80,14 +84,16 @@ def add_outline(pdf: Path, listed: list[Entry]) -> None:
             fit=Fit.xyz(top=place.top),
         )
         chapter = item if entry.is_chapter else chapter
+    writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
     writer.page_mode = "/UseOutlines"
     writer.add_metadata(reader.metadata)
     writer.write(pdf)
 
 
-def show_link(welcome: Path) -> None:
+def show_link(page: Path, name: str, address: str) -> None:
     """Without the PDF, the link to it has no address and is hidden."""
-    welcome.write_text(welcome.read_text().replace(HIDDEN_LINK, LINK))
+    hidden, link = f'<a id="{name}" hidden>', f'<a id="{name}" href="{address}">'
+    page.write_text(page.read_text().replace(hidden, link))
 
 
 if __name__ == "__main__":

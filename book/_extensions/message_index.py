@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 CLINIC = "notebooks/reference/error_clinic"
+WITH_FIELD = CLINIC, "notebooks/reference/silent_faults"
 INDEX = "message_index.js"
 # To quote the pages that it found Sphinx fetches them, which browsers refuse to do from
 # the file system.
@@ -35,6 +36,8 @@ def load_scripts(
         for script in scripts:
             app.add_js_file(script, loading_method="defer")
         app.add_js_file(None, body=NO_FETCHING)
+    elif pagename in WITH_FIELD:
+        app.add_js_file("filter_table.js", loading_method="defer")
 
 
 def write_index(app: Sphinx, env: BuildEnvironment) -> None:
@@ -75,7 +78,7 @@ def explain(parts: list[nodes.Element], messages: list[str]) -> dict[str, Any]:
     older = [
         wording
         for paragraph in paragraphs
-        if paragraph.astext().startswith("Older wording")
+        if paragraph.astext().startswith(("Older wording", "Other wording"))
         for wording in paragraph.findall(nodes.literal)
     ]
     return {

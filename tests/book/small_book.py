@@ -27,7 +27,7 @@ MEASURED = {
 }
 TOC = {
     "format": "jb-book",
-    "root": "book/status",
+    "root": "book/about",
     "parts": [
         {"chapters": [{"file": f"notebooks/part/{name}"} for name in ("new", "old")]}
     ],
@@ -38,11 +38,11 @@ def build(folder: Path, repository: str, site: str = "") -> Path:
     """Build the book with these addresses; return the folder of its pages."""
     for name in ("_extensions", "_static"):
         shutil.copytree(ROOT / "book" / name, folder / "book" / name)
-    for name in ("references.bib", "status.md"):
+    for name in ("references.bib", "about.md"):
         shutil.copy(ROOT / "book" / name, folder / "book" / name)
     # What it says of other pages is not in this book.
-    status = folder / "book/status.md"
-    status.write_text(status.read_text().replace("(tested.md)", "(status.md)"))
+    about = folder / "book/about.md"
+    about.write_text(about.read_text().replace("(measured.md)", "(about.md)"))
     part = folder / "notebooks/part"
     part.mkdir(parents=True)
     for name, measured in {"new": {}, "old": {"measured": MEASURED}}.items():

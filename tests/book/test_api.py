@@ -3,9 +3,12 @@
 import functools
 import inspect
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 
 import cnnseq_helpers
 
@@ -47,3 +50,28 @@ def test_every_public_name_has_a_row():
 @pytest.mark.parametrize("name", cnnseq_helpers.__all__)
 def test_a_row_says_what_the_docstring_says_and_leads_to_its_chapter(name):
     assert ROWS[name] == expected(name)
+
+
+def test_every_entry_has_a_signature_and_no_field_without_words(html):
+    page = BeautifulSoup((html / "book/api.html").read_text(), "html.parser")
+    entries = page.select("dl.py > dt[id]")
+    signatures = {each["id"]: each.get_text(strip=True) for each in entries}
+    assert set(cnnseq_helpers.__all__) <= {name.split(".")[-1] for name in signatures}
+    assert not [s for s in signatures.values() if "*args" in s]
+    convolution = signatures["cnnseq_helpers.MaskedConv1D"]
+    assert "(filters,kernel_size,strides=1,padding='valid'" in convolution
+    assert "BatchApply(layer,**kwargs)" in signatures["cnnseq_helpers.BatchApply"]
+    assert "Alias for field" not in page.get_text()
+
+
+def test_single_files_can_be_taken_along(tmp_path):
+    intro = (ROOT / "book/api.md").read_text().partition("## All names")[0]
+    files = re.findall(r"`([\w/]+\.py)`", intro)
+    assert len(files) == 4
+    for file in files:
+        text = (ROOT / "cnnseq_helpers" / file).read_text()
+        taken = re.sub(r"from \.+shapes import", "from shapes import", text)
+        (tmp_path / file.split("/")[-1]).write_text(taken)
+    modules = ", ".join(path.stem for path in tmp_path.iterdir())
+    command = [sys.executable, "-c", f"import {modules}"]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)

@@ -54,8 +54,8 @@ def test_every_button_has_an_icon(pages):
 
 
 def test_a_page_without_code_is_not_launched(pages):
-    found = links_away(pages / "book/status.html")
-    assert {GITHUB, f"{EDIT}book/status.md"} < found
+    found = links_away(pages / "book/about.html")
+    assert {GITHUB, f"{EDIT}book/about.md"} < found
     assert all(link.startswith(GITHUB) for link in found)
 
 
@@ -69,5 +69,5 @@ def test_colab_is_left_out_where_it_cannot_open_the_notebook(tmp_path):
 
 def test_the_book_has_buttons_only_with_an_address(html):
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    for page in (PATHS[0].with_suffix(".html"), "book/status.html"):
+    for page in (PATHS[0].with_suffix(".html"), "book/about.html"):
         assert bool(links_away(html / page)) == bool(address)

@@ -61,7 +61,7 @@ def test_no_page_asks_another_host(site):
 
 def test_the_settings_of_the_theme_reach_the_pages(site):
     pages, _ = site
-    for name in ("book/welcome.html", "book/tested.html"):
+    for name in ("book/welcome.html", "book/about.html"):
         assert "CC BY 4.0" in pages[name].select_one(".extra_footer").get_text()
 
 

@@ -1,4 +1,4 @@
-"""The page on the status of notebooks shows what was measured of each."""
+"""The page about the book shows what was measured of each."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def shown(measured):
 
 
 def test_every_notebook_has_its_row(html):
-    found = rows(html / "book/status.html")
+    found = rows(html / "book/about.html")
     assert sorted(found) == [f"../{path.with_suffix('.html')}" for path in PATHS]
     for path in PATHS:
         measured = read(path).metadata.get("measured")
@@ -47,7 +47,7 @@ def test_every_notebook_is_measured(path):
 
 
 def test_what_is_not_measured_is_said_to_be_so(tmp_path):
-    found = rows(build(tmp_path, "") / "book/status.html")
+    found = rows(build(tmp_path, "") / "book/about.html")
     assert found["../notebooks/part/old.html"] == shown(MEASURED)
     new, *rest = found["../notebooks/part/new.html"]
     assert new == "not yet measured"

@@ -8,7 +8,9 @@ import re
 from ..book.test_error_clinic import RAISING, code, errors
 
 LITERAL = re.compile(r"(`+) ?(.+?) ?\1(?!`)", re.DOTALL)
-OLDER = re.compile(r"^\*Older wordings?:\*(.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
+OLDER = re.compile(
+    r"^\*(?:Older|Other) wordings?:\*(.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL
+)
 
 MESSAGES = []
 OLDER_WORDINGS = []

@@ -175,6 +175,13 @@ def test_the_welcome_page_leads_to_it(page, folder):
     assert list(folder.glob("tmp*.html")) == []
 
 
+def test_the_cheat_sheet_has_a_pdf_of_one_page_and_leads_to_it(page, folder):
+    assert len(PdfReader(folder / "cheat-sheet.pdf").pages) == 1
+    page.goto((folder / "notebooks/reference/cheat_sheet.html").as_uri())
+    link = page.get_by_role("link", name="As a PDF.")
+    assert link.get_attribute("href") == "../../cheat-sheet.pdf"
+
+
 def test_without_a_built_book_the_tool_says_what_to_do(tmp_path):
     result = subprocess.run([*TOOL, tmp_path], capture_output=True, text=True)
     assert result.returncode == 1

@@ -1,6 +1,10 @@
 """A page that is printed from the browser has what is said on it, and nothing else."""
 
+import io
+from unicodedata import normalize
+
 import pytest
+from pypdf import PdfReader
 
 PAGE = "notebooks/padding/bucketing.html"
 THEME = "document.documentElement.dataset.theme"
@@ -36,3 +40,12 @@ def test_a_dark_page_is_printed_in_light(page, address):
     assert page.evaluate(THEME) == "light"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate(THEME) == "dark"
+
+
+def test_the_cheat_sheet_fits_one_page_with_all_its_tables(page, address):
+    page.goto(f"{address}/notebooks/reference/cheat_sheet.html")
+    headings = page.locator("article h2").all_inner_texts()
+    (sheet,) = PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True))).pages
+    text = " ".join(normalize("NFKC", sheet.extract_text()).split())
+    assert len(headings) == page.locator("article table").count() == 6
+    assert all(heading.rstrip("#") in text for heading in headings)

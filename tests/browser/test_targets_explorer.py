@@ -163,21 +163,26 @@ def chapter_cell():
 
 
 def test_links_lead_to_entries_of_the_error_clinic_with_that_message(settings, html):
-    page = html / "notebooks/reference/error_clinic.html"
-    clinic = BeautifulSoup(page.read_text(), "html.parser")
-    headings = {
-        section["id"]: section.h3.get_text()
-        for section in clinic.select("section[id]:has(> h3)")
-    }
+    raising, silent = (
+        headings_by_id(html / f"notebooks/reference/{name}.html")
+        for name in ("error_clinic", "silent_faults")
+    )
     for judged in settings["judged"]:
         assert bool(judged["entry"]) == bool(judged["codes"]), names(judged)
         if not judged["entry"]:
             continue
+        headings = raising if judged["verdict"] == "raises" else silent
         heading = re.sub(r"\d+", "0", headings[judged["entry"]]).rstrip("#")
         message = re.sub(r"\d+", "0", judged["message"])
         # The entry on unequal dimensions tells of the other wording as well.
         if judged["verdict"] == "raises" and not message.startswith("Incompatible"):
             assert heading.split(": ")[0] in message, names(judged)
+
+
+def headings_by_id(path):
+    page = BeautifulSoup(path.read_text(), "html.parser")
+    sections = page.select("section[id]:has(> h3)")
+    return {section["id"]: section.h3.get_text() for section in sections}
 
 
 # --- (b) Mouse, finger and keys -------------------------------------------------------

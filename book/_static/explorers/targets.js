@@ -57,8 +57,9 @@
     return `; ${activation} turns a prediction into probabilities.`;
   }
 
-  function link({ entry }) {
-    const href = `../reference/error_clinic.html#${entry}`;
+  function link({ entry, verdict }) {
+    const page = verdict === "raises" ? "error_clinic" : "silent_faults";
+    const href = `../reference/${page}.html#${entry}`;
     return entry ? [" ", html("a", { href }, "More in the error clinic.")] : [];
   }
 
