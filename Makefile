@@ -51,9 +51,8 @@ test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 	$(BIN)/python -m pytest tests/browser
 
 bench: $(READY) ## repeat the longer measurements and write their tables
-	@# keras-tcn asks for a TensorFlow of its own, so it is installed without.
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/padding.py
+	$(BIN)/python benchmarks/sizes.py
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/video.py
 

@@ -1,19 +1,17 @@
-"""Measure CNN-LSTMs, 1D-CNNs made of them, and their peers; write the page of it.
+"""Measure CNN-LSTMs and the 1D-CNNs made of them; write the tables of it.
 
-Usage: converting.py [--quick] [--resume] [--default-epochs] [name ...]
+Usage: converting.py [--resume]
 
-Names are further data sets beside the five. One process, one model after the other, on
-the archive's default splits. ``--resume`` goes on where a run was stopped. ``--quick``
-measures this package's models from one seed, prints, and writes nothing. The networks
-of aeon are trained for fewer epochs than they ask for, but for one network of
-InceptionTime; ``--default-epochs`` gives them all that they ask for, which takes hours.
+Eight data sets on the archive's default splits. Series of unequal length are padded
+behind, and all networks are given the mask. The learning rate of each network on each
+set is chosen on a third of the training part. ``--resume`` goes on where a run was
+stopped.
 """
 
-import argparse
 import json
 import os
+import platform
 import sys
-import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -25,177 +23,170 @@ import converting_page as page
 import keras
 import numpy as np
 import tensorflow as tf
-from aeon.classification.convolution_based import MiniRocketClassifier
-from aeon.classification.deep_learning import (
-    FCNClassifier,
-    InceptionTimeClassifier,
-    IndividualInceptionClassifier,
-    IndividualLITEClassifier,
-    LITETimeClassifier,
-)
-from keras import layers
-from tcn import TCN
+from aeon.transformations.collection.convolution_based import MiniRocket
+from converting_page import NAMES
+from sizes import BATCH_SIZE, fit
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import cnnseq_helpers as helpers
+from cnnseq_helpers.converting.mixing import mix_series
 
 RESULTS = Path(__file__).with_suffix(".json")
-SEEDS = (0, 1, 2)
-EPOCHS, BATCH_SIZE, RATE = 100, 16, 1e-3
-ROUNDS = 40
+SEEDS, RATES = (0, 1, 2), (1e-3, 3e-3)
+# Series that are mixed for the teacher, and passes through them. Set once, not tuned.
+MIXED, MIXED_EPOCHS, MIXED_RATE = 1_500, 30, 3e-3
+KERNELS = {"MiniRocket, 1,008 kernels": 1_008, "MiniRocket": 10_000}
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
-
-# aeon's networks: the class, one network of it, how many it joins, the epochs that it
-# asks for, and those of a full run.
-DEEP = {
-    "InceptionTime, 1 network": (
-        InceptionTimeClassifier,
-        IndividualInceptionClassifier,
-        1,
-        1500,
-        1500,
-    ),
-    "FCN (aeon)": (FCNClassifier, FCNClassifier, 1, 2000, 100),
-    "LITETime, 5 networks": (
-        LITETimeClassifier,
-        IndividualLITEClassifier,
-        5,
-        1500,
-        60,
-    ),
-    "InceptionTime, 5 networks": (
-        InceptionTimeClassifier,
-        IndividualInceptionClassifier,
-        5,
-        1500,
-        20,
-    ),
-}
+ROUNDS = 40
 
 
-def load(name, front=False):
-    """Return a data set, padded with zeros to one length and normalised by channel."""
+def load(name):
+    """Return inputs and labels of both parts, and the mask of the first or None."""
     data = helpers.load_dataset(name)
     longest = max(map(len, [*data.x_train, *data.x_test]))
-    turn = -1 if front else 1  # padded behind while turned round is padded in front
-    train, test = (
-        helpers.pad_batch([each[::turn] for each in x], length=longest)[0][:, ::turn]
-        for x in (data.x_train, data.x_test)
-    )
-    mean, deviation = train.mean(axis=(0, 1)), train.std(axis=(0, 1))
-    test = (test - mean) / deviation
-    return (train - mean) / deviation, data.y_train, test, data.y_test
+    x, mask = helpers.pad_batch(data.x_train, length=longest)
+    mean, deviation = x[mask].mean(axis=0), x[mask].std(axis=0)
+    parts = []
+    for series in (data.x_train, data.x_test):
+        x, mask = helpers.pad_batch(series, length=longest)
+        x = np.where(mask[..., None], (x - mean) / deviation, 0).astype("float32")
+        parts.append([x, mask] if len({*map(len, data.x_train)}) > 1 else [x])
+    return parts[0], data.y_train, parts[1], data.y_test
 
 
-# --- Keras models: this package's, and keras-tcn --------------------------------------
-
-
-def with_tcn(shape, classes):
-    """Return keras-tcn's layer with its default settings, and logits."""
-    inputs = keras.Input(shape)
-    return keras.Model(inputs, layers.Dense(classes)(TCN()(inputs)))
-
-
-def converted(shape, classes):
+def converted(shape, classes, masked):
     """Return the 1D-CNN that to_cnn1d makes of an untrained CNN-LSTM."""
-    return helpers.to_cnn1d(helpers.cnn_lstm(shape, classes))
+    return helpers.to_cnn1d(helpers.cnn_lstm(shape, classes, masked=masked))
 
 
-OURS = {
+NETWORKS = {
     "CNN-LSTM": helpers.cnn_lstm,
-    "CNN-LSTM, padded in front": helpers.cnn_lstm,
     "to_cnn1d": converted,
-    "to_cnn1d, distilled": converted,
     "cnn1d": helpers.cnn1d,
-    "cnn1d, 200 epochs": helpers.cnn1d,
-    "keras-tcn": with_tcn,
 }
 
 
-def fit(model, x, y, loss, epochs=EPOCHS):
-    """Train, and return CPU seconds of start-up and of the epochs.
-
-    All epochs are one long stream of full batches, so that what Keras does between two
-    epochs, some ten milliseconds, is in no measurement.
-    """
-    seconds = []
-    batches = -(-len(x) // BATCH_SIZE)
-    model.compile(keras.optimizers.Adam(RATE), loss, steps_per_execution=batches)
-    data = tf.data.Dataset.from_tensor_slices((x, y)).cache().shuffle(len(x))
-    data = data.repeat().batch(BATCH_SIZE).prefetch(2)
-    for part in (1, epochs - 1):
-        start = time.process_time()
-        model.fit(data, steps_per_epoch=part * batches, shuffle=False, verbose=0)
-        seconds.append(time.process_time() - start)
-    return seconds
+def build(method, x, y):
+    """Return an untrained network for such inputs and labels."""
+    return NETWORKS[method](x[0].shape[1:], y.max() + 1, masked=len(x) > 1)
 
 
-def train_keras(name, method, seed):
-    """Train one of the Keras models and return what was measured."""
-    x, y, x_test, y_test = load(name, front=method.endswith("in front"))
-    size = x.shape[1:], len(np.unique(y))
+def count_right(model, x, y):
+    """Return the accuracy of a network."""
+    logits = model.predict(x if len(x) > 1 else x[0], verbose=0)
+    return float(np.mean(logits.argmax(axis=-1) == y))
+
+
+def choose_rate(name, method):
+    """Return the learning rate that is better on a third of the training part."""
+    x, y, *_ = load(name)
+    kept, held_out = train_test_split(
+        np.arange(len(y)), test_size=1 / 3, stratify=y, random_state=0
+    )
+    right = {}
+    for rate in RATES:
+        keras.utils.set_random_seed(0)
+        model = build(method, x, y)
+        fit(model, [each[kept] for each in x], y[kept], rate=rate)
+        right[rate] = count_right(model, [each[held_out] for each in x], y[held_out])
+    return {"rate": max(RATES, key=right.get), "right": list(right.values())}
+
+
+def train(name, method, seed, rate):
+    """Train a network on the labels and return what was measured."""
+    x, y, x_test, y_test = load(name)
     keras.utils.set_random_seed(seed)
-    model = OURS[method](*size)
-    targets = y
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if method == "to_cnn1d, distilled":
-        teacher = helpers.cnn_lstm(*size)
-        fit(teacher, x, y, loss)
-        model = helpers.to_cnn1d(teacher)
-        # What helpers.distill does, with the seconds of the first epoch apart.
-        targets, loss = teacher.predict(x, verbose=0), "mean_squared_error"
-    epochs = 2 * EPOCHS if method.endswith("200 epochs") else EPOCHS
-    start, rest = fit(model, x, targets, loss, epochs)
-    named = np.argmax(model.predict(x_test, verbose=0), axis=1)
+    model, ends = build(method, x, y), []
+    # An epoch is one call of the graph. The first makes it, and is not timed.
+    clock = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: ends.append(time.process_time())
+    )
+    fit(model, x, y, rate=rate, callbacks=[clock])
     return {
-        "accuracy": float(np.mean(named == y_test)),
-        "start_seconds": start,
-        "seconds": rest,
-        "epochs": epochs,
+        "accuracy": count_right(model, x_test, y_test),
+        "seconds_an_epoch": (ends[-1] - ends[0]) / (len(ends) - 1),
         "parameters": model.count_params(),
     }
 
 
-# --- aeon's classifiers ---------------------------------------------------------------
+# --- Students and their teacher -------------------------------------------------------
 
 
-def train_aeon(name, method, seed, default_epochs):
-    """Train a classifier of aeon and return what was measured."""
+def with_kernels(number, x, y, seed):
+    """Return MiniRocket with so many kernels, fitted on series (batch, time, ...)."""
+    classifier = make_pipeline(
+        MiniRocket(n_kernels=number, random_state=seed),
+        StandardScaler(with_mean=False),
+        RidgeClassifierCV(alphas=np.logspace(-3, 3, 10)),
+    )
+    return classifier.fit(turned(x), y)
+
+
+def turned(x):
+    """Return (batch, time, channels) as aeon has it: (batch, channels, time)."""
+    return np.swapaxes(x, 1, 2).astype("float64")
+
+
+def scores(classifier, x):
+    """Return one score a class."""
+    found = classifier.decision_function(turned(x))
+    return np.stack([-found, found], axis=1) if found.ndim == 1 else found
+
+
+def train_rocket(name, method, seed):
+    """Fit MiniRocket and return what was measured."""
     x, y, x_test, y_test = load(name)
-    x, x_test = (np.swapaxes(each, 1, 2).astype("float64") for each in (x, x_test))
+    start = time.process_time()
+    classifier = with_kernels(KERNELS[method], x[0], y, seed)
+    seconds = time.process_time() - start
+    right = scores(classifier, x_test[0]).argmax(axis=1) == y_test
+    return {"accuracy": float(right.mean()), "seconds": seconds}
+
+
+def train_student(name, method, seed):
+    """Train the converted network on mixed series, by a teacher or by labels."""
+    x, y, x_test, y_test = load(name)
     keras.utils.set_random_seed(seed)
-    record = {"start_seconds": 0.0, "epochs": 0, "parameters": 0}
-    with tempfile.TemporaryDirectory() as folder:
-        if method == "MiniRocket":
-            classifier = MiniRocketClassifier(random_state=seed)
-        else:
-            kind, one, networks, default, short = DEEP[method]
-            epochs = default if default_epochs else short
-            several = {} if kind is one else {"n_classifiers": networks}
-            classifier = kind(
-                n_epochs=epochs, random_state=seed, file_path=f"{folder}/", **several
-            )
-            network = one().build_model((x.shape[2], x.shape[1]), len(np.unique(y)))
-            record["epochs"] = epochs
-            record["parameters"] = networks * network.count_params()
-        start = time.process_time()
-        classifier.fit(x, y)
-        record["seconds"] = time.process_time() - start
-        record["accuracy"] = float(np.mean(classifier.predict(x_test) == y_test))
-    return record
+    student = build("to_cnn1d", x, y)
+    updates = -(-(MIXED + len(y)) // BATCH_SIZE) * MIXED_EPOCHS
+    rate = keras.optimizers.schedules.CosineDecay(MIXED_RATE, updates)
+    if method == "taught by MiniRocket":
+        teacher = with_kernels(10_000, x[0], y, seed)
+        helpers.distill(
+            student,
+            lambda x: scores(teacher, x[0] if isinstance(x, list) else x),
+            x if len(x) > 1 else x[0],
+            mixed=MIXED,
+            epochs=MIXED_EPOCHS,
+            learning_rate=rate,
+            verbose=0,
+        )
+    else:
+        mixed, pairs, shares = mix_series(x[0], x[1] if len(x) > 1 else None, MIXED)
+        one_hot = np.eye(y.max() + 1)
+        labels = shares[:, None] * one_hot[y[pairs[:, 0]]]
+        labels += (1 - shares[:, None]) * one_hot[y[pairs[:, 1]]]
+        added = [mixed, *(each[pairs[:, 0]] for each in x[1:])]
+        x = [np.concatenate(both) for both in zip(x, added, strict=True)]
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        student.compile(keras.optimizers.Adam(rate), loss)
+        student.fit(
+            x if len(x) > 1 else x[0],
+            np.concatenate([one_hot[y], labels]),
+            batch_size=BATCH_SIZE,
+            epochs=MIXED_EPOCHS,
+            verbose=0,
+        )
+    return {"accuracy": count_right(student, x_test, y_test)}
+
+
+STUDENTS = ("on labels of mixed series", "taught by MiniRocket")
 
 
 # --- Time, taking turns ---------------------------------------------------------------
-
-
-def compiled(*models):
-    """Return one compiled function of a tensor: the model, or the mean of several."""
-
-    @tf.function
-    def run(x):
-        outputs = [model(x, training=False) for model in models]
-        return sum(outputs) / len(outputs) if len(outputs) > 1 else outputs[0]
-
-    return run
 
 
 def in_turns(functions, rounds=ROUNDS):
@@ -216,116 +207,96 @@ def in_turns(functions, rounds=ROUNDS):
     return {name: values[1:] for name, values in seconds.items()}
 
 
-def speed(name, quick):
-    """Return seconds a call, by method and batch size, each round in turn."""
+def ready(model, inputs):
+    """Return a compiled call of a model on such inputs."""
+    run = tf.function(model)
+    tensors = [tf.constant(each) for each in inputs]
+    return lambda: run(tensors if len(tensors) > 1 else tensors[0], training=False)
+
+
+def speed(name):
+    """Return seconds of inference for 64 series, each round in turn."""
     x, y, *_ = load(name)
-    size = x.shape[1:], len(np.unique(y))
-    methods = {
-        m: compiled(build(*size)) for m, build in OURS.items() if "dist" not in m
-    }
-    if not quick:
-        for method, (_, one, networks, *_) in DEEP.items():
-            built = [one().build_model(*size) for _ in range(networks)]
-            methods[method] = compiled(*built)
-        rocket = MiniRocketClassifier(random_state=0)
-        rocket.fit(np.swapaxes(x, 1, 2).astype("float64"), y)
-        methods["MiniRocket"] = lambda x: rocket.predict(np.swapaxes(x.numpy(), 1, 2))
-    record = {}
-    for batch in (1, 64):
-        part = tf.constant(np.resize(x, (batch, *x.shape[1:])), "float32")
-        calls = {m: (lambda f=f, part=part: f(part)) for m, f in methods.items()}
-        record[str(batch)] = in_turns(calls)
-    return record
+    inputs = [np.resize(each, (64, *each.shape[1:])) for each in x]
+    calls = {method: ready(build(method, x, y), inputs) for method in NETWORKS}
+    for method, number in KERNELS.items():
+        rocket = with_kernels(number, x[0], y, 0)
+        calls[method] = lambda rocket=rocket: scores(rocket, inputs[0])
+    return in_turns(calls)
 
 
-def training_step(model, x, y):
-    """Return a function that trains a step on one batch."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(RATE), loss)
-    return lambda: model.train_on_batch(x, y)
-
-
-def cost_of_length(steps):
+def cost_of_length(steps, masked):
     """Return seconds of inference and of a training step, for both models, in turn."""
     random = np.random.default_rng(0)
-    x = random.normal(size=(64, steps, 1)).astype("float32")
+    x = [random.normal(size=(64, steps, 1)).astype("float32")]
+    if masked:
+        lengths = random.integers(steps // 2, steps + 1, size=64)
+        x.append(np.arange(steps) < lengths[:, None])
     y = random.integers(4, size=64)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    infer, step = {}, {}
+    for method in ("CNN-LSTM", "to_cnn1d"):
+        model = build(method, x, np.array([3]))
+        infer[method] = ready(model, x)
+        model.compile("adam", loss)
+        few = [each[:BATCH_SIZE] for each in x]
+        few = few if masked else few[0]
+        step[method] = lambda m=model, few=few: m.train_on_batch(few, y[:BATCH_SIZE])
     rounds = max(6, min(ROUNDS, 20_000 // steps))
-    models = {m: OURS[m]((steps, 1), 4) for m in ("CNN-LSTM", "to_cnn1d")}
-    ready = {m: compiled(each) for m, each in models.items()}
-    series = tf.constant(x)
-    infer = {m: (lambda f=f: f(series)) for m, f in ready.items()}
-    train = {m: training_step(each, x[:16], y[:16]) for m, each in models.items()}
-    return {"inference": in_turns(infer, rounds), "training": in_turns(train, rounds)}
+    return {"inference": in_turns(infer, rounds), "training": in_turns(step, rounds)}
 
 
 # --- The run --------------------------------------------------------------------------
 
 
-def jobs(names, options):
-    """Yield each measurement's key and the function that makes it, cheap ones first."""
-    seeds = SEEDS[:1] if options.quick else SEEDS
-    for name in names:
-        for seed in seeds:
-            for method in OURS:
+def jobs(found):
+    """Yield each measurement's key and the function that makes it."""
+    for name in NAMES:
+        for method in NETWORKS:
+            yield f"rate/{name}/{method}", lambda a=(name, method): choose_rate(*a)
+            for seed in SEEDS:
                 key = f"train/{name}/{method}/{seed}"
-                yield key, lambda a=(name, method, seed): train_keras(*a)
-    for name in names:
-        yield f"speed/{name}", lambda n=name: speed(n, options.quick)
-    for steps in LENGTHS[:5] if options.quick else LENGTHS:
-        yield f"length/{steps}", lambda s=steps: cost_of_length(s)
-    if options.quick:
-        return
-    for method in ("MiniRocket", *DEEP):
-        for name in names:
-            few = method in DEEP and not options.default_epochs
-            for seed in seeds[:1] if few else seeds:
-                key = f"train/{name}/{method}/{seed}"
-                more = options.default_epochs
-                yield key, lambda a=(name, method, seed, more): train_aeon(*a)
+                yield (
+                    key,
+                    lambda a=(name, method, seed): train(
+                        *a, found[f"rate/{a[0]}/{a[1]}"]["rate"]
+                    ),
+                )
+        for methods, measure in ((KERNELS, train_rocket), (STUDENTS, train_student)):
+            for method in methods:
+                for seed in SEEDS:
+                    key = f"train/{name}/{method}/{seed}"
+                    yield key, lambda m=measure, a=(name, method, seed): m(*a)
+    for name in NAMES:
+        yield f"speed/{name}", lambda n=name: speed(n)
+    for steps in LENGTHS:
+        for masked in (False, True):
+            key = f"length/{steps}/{'masked' if masked else 'whole'}"
+            yield key, lambda a=(steps, masked): cost_of_length(*a)
 
 
-def read_options():
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="further data sets")
-    for flag, help_text in (
-        ("--quick", "this package's models, one seed, nothing written"),
-        ("--resume", "go on with the results that are there"),
-        ("--default-epochs", "all epochs that aeon's networks ask for"),
-    ):
-        parser.add_argument(flag, action="store_true", help=help_text)
-    return parser.parse_args()
-
-
-def main():
-    """Measure what is missing, then write tables and figures."""
-    options = read_options()
-    names = [*page.NAMES, *(n for n in options.names if n not in page.NAMES)]
+def main(arguments):
+    """Measure what is missing, then write tables and a figure."""
     found = {}
-    if options.resume and RESULTS.exists():
+    if "--resume" in arguments and RESULTS.exists():
         found = json.loads(RESULTS.read_text())
     start = time.perf_counter() - found.get("minutes", 0.0) * 60
-    todo = list(jobs(names, options))
-    for number, (key, measure) in enumerate(todo, start=1):
+    for key, measure in jobs(found):
         if key in found:
             continue
-        record = measure()
-        found[key] = record
-        accuracy = record.get("accuracy")
-        result = "" if accuracy is None else f": {accuracy:.3f}"
-        minutes = (time.perf_counter() - start) / 60
-        print(f"{number}/{len(todo)} {key}{result}  {minutes:.1f} min", flush=True)
+        found[key] = measure()
+        found["minutes"] = (time.perf_counter() - start) / 60
+        found["measured"] = (
+            f"{date.today()}: {os.cpu_count()} cores ({platform.machine()}), no GPU, "
+            f"Python {platform.python_version()}, Keras {keras.__version__}, "
+            f"TensorFlow {tf.__version__}, NumPy {np.__version__}"
+        )
+        RESULTS.write_text(json.dumps(found))
+        result = found[key].get("accuracy", "")
+        print(f"{found['minutes']:.1f} min  {key}  {result}", flush=True)
         keras.backend.clear_session()
-        if not options.quick:
-            found |= {"minutes": minutes, "date": str(date.today())}
-            RESULTS.write_text(json.dumps(found))
-    if options.quick:
-        print("\n".join(page.promises(found)))
-    else:
-        page.write(found, names, list(OURS), list(DEEP))
-    return 0
+    page.write(found)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The page of the video benchmark: promises, tables and figure."""
+"""The page of the video benchmark: tables and figure."""
 
 import os
 import platform
@@ -68,23 +68,6 @@ def ratio(found, setting, other):
 # --- Tables ---------------------------------------------------------------------------
 
 
-def promises(found):
-    """Return a table in Markdown of what was promised and what was found."""
-    setting = SETTINGS[0]
-    lines = [
-        f"| after {setting.seconds} s of training, {setting.name} | goal | found |  |",
-        "|---|---|---|---|",
-    ]
-    for other, name in (("ConvLSTM", "of the ConvLSTM"), (MEAN, "of the mean image")):
-        value = ratio(found, setting, other)
-        verdict = "reached" if value <= 0.6 else "missed"
-        lines.append(
-            f"| convolutional model's MSE as a share {name}'s, largest of "
-            f"{setting.seeds} seeds | at most 0.6 | {value:.2f} | {verdict} |"
-        )
-    return lines
-
-
 def table(found, setting):
     """Return a table in Markdown: means over horizons, for MSE the range of seeds."""
     lines = [
@@ -147,11 +130,10 @@ def draw(found, path):
 def write(found):
     """Write tables and figure for the book's page."""
     draw(found, HERE / "video_horizons.svg")
-    lines = promises(found)
+    lines = []
     for setting in SETTINGS:
-        lines += ["", *table(found, setting)]
+        lines += [*table(found, setting), ""]
     lines += [
-        "",
         f"Measured on {found['date']} in {found['minutes']:.0f} minutes: "
         f"{os.cpu_count()} cores ({platform.machine()}), no GPU, Python "
         f"{platform.python_version()}, TensorFlow {tf.__version__}, Keras "

@@ -58,6 +58,8 @@ def mix_series(
     mixed *= draw.normal(1.0, _SCALE, size=(number, 1, 1))
     # Padding may hold anything, NaN included, so the deviation is that of real steps.
     mixed += draw.normal(0.0, _NOISE * x[real].std(), size=mixed.shape)
+    # A teacher that takes no mask reads the padding too, so it stays as it was.
+    mixed = np.where(real[pairs[:, 0]][..., None], mixed, x[pairs[:, 0]])
     return mixed.astype(x.dtype), pairs, shares
 
 
