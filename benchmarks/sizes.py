@@ -1,6 +1,6 @@
 """Choose the sizes of to_cnn1d and cnn1d; write the table of it. Repeats every choice.
 
-Usage: sizes.py [to_cnn1d] [cnn1d]
+Usage: sizes.py [--resume]
 
 Each of the eight data sets is split into three folds of its *training* part; the test
 parts are never read. What is tried is to how many steps a series is pooled. Series of
@@ -79,11 +79,13 @@ def cross_validate(method, name):
     return right, time.process_time() - start
 
 
-def main(methods):
+def main(arguments):
     """Measure what is missing, then write the tables."""
-    for method in methods:
+    for method in TRIED:
         path = HERE / f"sizes_{method}.json"
-        found = json.loads(path.read_text()) if path.exists() else {}
+        found = {}
+        if "--resume" in arguments and path.exists():
+            found = json.loads(path.read_text())
         size, values = TRIED[method]
         for steps in values:
             for name in NAMES:
@@ -113,4 +115,4 @@ def table(method, found):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or TRIED)
+    main(sys.argv[1:])

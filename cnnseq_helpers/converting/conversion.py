@@ -56,7 +56,7 @@ def to_cnn1d(model: Any, *, receptive_field: int | None = None) -> keras.Model:
 
     See Also
     --------
-    distill : trains the result on the model's own logits.
+    distill : trains the result on the logits of the model, or of a better teacher.
     compare_models : both models side by side.
 
     Notes
