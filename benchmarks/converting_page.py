@@ -24,7 +24,7 @@ NETWORKS = {BASE: BASE, OURS: "`to_cnn1d`", "cnn1d": "`cnn1d`"}
 TAUGHT = {
     "on labels of mixed series": "`to_cnn1d`, mixed labels",
     "taught by MiniRocket": "`to_cnn1d`, taught",
-    "MiniRocket, 1,008 kernels": "MiniRocket, 1,008",
+    "MiniRocket, 1,008 kernels": "MiniRocket, 1,008 features",
     "MiniRocket": "MiniRocket",
 }
 
@@ -88,7 +88,12 @@ def speed_table(found, names=NAMES):
     """Return how many times as fast as the CNN-LSTM the others are, by data set."""
     sizes = describe(names)
     columns = (OURS, "cnn1d", "MiniRocket, 1,008 kernels", "MiniRocket")
-    heads = ("inference, `to_cnn1d`", "`cnn1d`", "MiniRocket, 1,008", "MiniRocket")
+    heads = (
+        "inference, `to_cnn1d`",
+        "`cnn1d`",
+        "MiniRocket, 1,008 features",
+        "MiniRocket",
+    )
     lines = [
         f"| | steps | training, `to_cnn1d` | {' | '.join(heads)} |",
         "|---" * 7 + "|",
