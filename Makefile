@@ -55,6 +55,8 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/sizes.py
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/video.py
+	$(BIN)/python benchmarks/video_training.py
+	$(BIN)/python benchmarks/video_long.py
 
 lint: $(READY) ## check the style and the types
 	$(BIN)/ruff check

@@ -150,3 +150,51 @@ def test_the_share_of_the_error_is_what_the_page_says(video_page, video_found):
     share = video_page.ratio(video_found, first, "ConvLSTM")
     page = (BENCHMARKS.parent / "book/measured.md").read_text()
     assert f"at most {share:.2f} of the ConvLSTM's" in page
+
+
+# --- Ways to train for own predictions ------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def training_page():
+    return load_page("video_training_page")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return json.loads((BENCHMARKS / "video_training.json").read_text())
+
+
+def test_the_tables_of_ways_to_train_show_what_is_stored(training_page, trained):
+    for name, lines in {
+        "video_training": training_page.table(trained),
+        "video_training_settings": training_page.settings(trained),
+    }.items():
+        assert (BENCHMARKS / f"{name}.md").read_text() == "\n".join([*lines, ""])
+
+
+def test_settings_were_the_best_of_their_trials(training_page, trained):
+    for way in training_page.WAYS:
+        start = f"trial/{way}/"
+        trials = {key: error for key, error in trained.items() if key.startswith(start)}
+        rate, amount = trained[f"chosen/{way}"]
+        assert min(trials, key=trials.get) == f"{start}{rate}/{amount}"
+
+
+def test_what_the_pages_say_of_the_ways_to_train_holds(training_page, trained):
+    plain, noise, own, loop, direct = (
+        training_page.runs(trained, way) for way in training_page.WAYS
+    )
+    assert len(plain) == len(noise) == len(own) == len(loop) == len(direct) == 3
+    mean_image = np.array(trained["baselines"][training_page.MEAN])
+    first = [each[:, 0] for each in (plain, noise, own, loop, direct)]
+    assert max(first[0].max(), first[1].max()) < min(each.min() for each in first[2:])
+    for horizons in (9, slice(0, 10), slice(10, 20)):
+        means = [
+            np.atleast_2d(each[:, horizons].T).mean(axis=0)
+            for each in (direct, loop, own, noise, plain)
+        ]
+        assert means[0].max() < means[1].min()  # direct before closed loop
+        assert means[1].max() < min(each.min() for each in means[2:])
+    assert plain[:, 9].min() > mean_image[9]
+    assert own[:, 9].max() < min(noise[:, 9].min(), mean_image[9])
