@@ -84,7 +84,7 @@ PAIRS = {
     ),
     "the answer of a padded step": (
         "padding/padding_and_masks",
-        "0.76 ± 0.15 with the padding behind and no mask",
+        "**The last step** `[:, -1]` *is* a padded step",
         r"\[:, -1\]\)|LSTM\(\d+\)\((padded|boxes)\)",
     ),
 }

@@ -18,9 +18,7 @@ NOT_PROSE = re.compile(r"^(```|:::).*?^\1|\$\$.*?\$\$|`[^`]*`|\$[^$]*\$", re.M |
 SENTENCE = re.compile(r"(?<=[.:;?!])\s+|\n\n|\n- ")
 ELSEWHERE = re.compile(r"\{footcite\}|\]\([^)]*\)|(Keras|TensorFlow|Python|TF) \d")
 # What a text reckons by itself, or takes from a page named in the sentence before.
-EXCEPTIONS = {
-    "bucketing": {"0.93"},  # of the longer measurements
-}
+EXCEPTIONS: dict[str, set[str]] = {}
 
 
 def unprinted_numbers(notebook):
