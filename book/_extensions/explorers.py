@@ -2,7 +2,8 @@
 
 The figure is a picture like others, ``book/_static/explorers/<name>.svg``, so Jupyter
 shows it as well; in a browser ``<name>.js`` puts the explorer in its place. Its parts,
-if it has several, are ``<name>_*.js`` and come before it.
+if it has several, are ``<name>_*.js`` and come before it. A second figure of the same
+explorer is ``<name>-<which>.svg``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def add_scripts(
 ) -> None:
     pictures = doctree.findall(nodes.image) if doctree else []
     sources = [PurePosixPath(picture["candidates"]["*"]) for picture in pictures]
-    names = sorted({source.stem for source in sources if source.parent == FOLDER})
+    figures = {source.stem for source in sources if source.parent == FOLDER}
+    names = sorted({figure.partition("-")[0] for figure in figures})
     if names:
         app.add_css_file("explorers/explorer.css")
         parts = [part for name in names for part in [*_parts(app, name), name]]

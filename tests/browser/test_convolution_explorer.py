@@ -14,8 +14,11 @@ import cnnseq_helpers as helpers
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "book/_static"
-FIGURE = STATIC / "explorers/convolution.svg"
-CHAPTER = "notebooks/converting/receptive_field"
+PLAIN, PADDED = "convolution", "convolution-padded"
+CHAPTERS = {
+    PLAIN: "notebooks/converting/receptive_field",
+    PADDED: "notebooks/padding/padding_and_masks",
+}
 PARTS = ("convolution_arithmetic", "convolution_words", "convolution")
 FIRST = {
     "kernelSize": 3,
@@ -27,7 +30,17 @@ FIRST = {
     "realSteps": 8,
     "step": 7,
 }
+PLAIN_FIRST = {
+    "kernelSize": 3,
+    "dilationRates": "1, 2, 4, 8",
+    "strides": 1,
+    "depth": 3,
+    "padding": "causal",
+    "step": 15,
+}
+CHOICES = ("padding", "dilationRates")
 LABELS = {
+    "dilationRates": "dilation rates",
     "kernelSize": "kernel size",
     "strides": "strides",
     "dilationRate": "dilation rate",
@@ -39,16 +52,16 @@ LABELS = {
 }
 
 
-@pytest.fixture
-def explorer(page, tmp_path):
+def open_explorer(page, tmp_path, name):
     """Open a page of nothing but the explorer, from a file; return the page."""
     scripts = [STATIC / f"explorers/{name}.js" for name in ("explorer", *PARTS)]
     tags = [f'<script src="{path.as_uri()}" defer></script>' for path in scripts]
     styles = [STATIC / "book.css", STATIC / "explorers/explorer.css"]
     links = [f'<link rel="stylesheet" href="{path.as_uri()}">' for path in styles]
     (tmp_path / "_images").mkdir()
-    (tmp_path / "_images/convolution.svg").write_bytes(FIGURE.read_bytes())
-    picture = '<p><img src="_images/convolution.svg" alt="A figure."></p>'
+    figure = STATIC / f"explorers/{name}.svg"
+    (tmp_path / "_images" / figure.name).write_bytes(figure.read_bytes())
+    picture = f'<p><img src="_images/{name}.svg" alt="A figure."></p>'
     (tmp_path / "page.html").write_text(
         f"<!doctype html><meta charset='utf-8'>{''.join(links + tags)}{picture}"
     )
@@ -57,15 +70,24 @@ def explorer(page, tmp_path):
     return page
 
 
+@pytest.fixture
+def explorer(page, tmp_path):
+    return open_explorer(page, tmp_path, PADDED)
+
+
+@pytest.fixture
+def plain(page, tmp_path):
+    return open_explorer(page, tmp_path, PLAIN)
+
+
 def control(page, name):
-    return page.get_by_role(
-        "combobox" if name == "padding" else "slider", name=LABELS[name]
-    )
+    role = "combobox" if name in CHOICES else "slider"
+    return page.get_by_role(role, name=LABELS[name], exact=name in CHOICES)
 
 
 def change(page, **settings):
     for name, value in settings.items():
-        if name == "padding":
+        if name in CHOICES:
             control(page, name).select_option(value)
         else:
             control(page, name).fill(str(value))
@@ -241,7 +263,56 @@ def test_the_sentences_say_what_keras_does(explorer, cases):
         assert sentences[3].startswith(f"Receptive field: {parts}")
 
 
-# What the chapter says, what to set for it, and what the explorer then says.
+# What the chapters say, what to set for it, and what the explorer then says.
+PLAIN_PROMISES = [
+    (
+        "down to all that it reads: steps 1 to 15",
+        {},
+        "Step 15 of the output reads steps 1 to 15 of the input.",
+    ),
+    (
+        "$1 + 2 \\cdot 1 + 2 \\cdot 2 + 2 \\cdot 4 = 15$",
+        {},
+        "R = 1 + 2 · 1 + 2 · 2 + 2 · 4 = 15 steps",
+    ),
+    ("7 steps, then 15, then 31", {"depth": 2}, "size 7, stride 1, left 6, right 0"),
+    ("7 steps, then 15, then 31", {"depth": 4}, "size 31, stride 1, left 30, right 0"),
+    (
+        "more than there are: it reads zeros in front",
+        {"depth": 4},
+        "Step 15 of the output reads steps 0 to 15 of the input, and added zeros.",
+    ),
+    (
+        '"same" moves the field: 7 steps back and 7 ahead',
+        {"padding": "same"},
+        "size 15, stride 1, left 7, right 7",
+    ),
+    (
+        '"valid" leaves 2 of the 16 steps',
+        {"padding": "valid"},
+        "The output has 2 steps: 16 become 14, then 10, then 2.",
+    ),
+    (
+        "a field of 13 steps, of which it never sees 4, 6, 8, 10, 12 and 14",
+        {"dilationRates": "2, 2, 2, 2"},
+        "Inside its field it never sees steps 4, 6, 8, 10, 12 and 14",
+    ),
+    (
+        "a field of 13 steps, of which it never sees 4, 6, 8, 10, 12 and 14",
+        {"dilationRates": "2, 2, 2, 2"},
+        "size 13, stride 1, left 12, right 0",
+    ),
+    (
+        "strides of 2 reach as far, 15 steps, and leave 2 outputs of 16",
+        {"dilationRates": "1, 1, 1, 1", "strides": 2},
+        "R = 1 + 2 · 1 · 1 + 2 · 1 · 2 + 2 · 1 · 4 = 15 steps",
+    ),
+    (
+        "strides of 2 reach as far, 15 steps, and leave 2 outputs of 16",
+        {"dilationRates": "1, 1, 1, 1", "strides": 2},
+        "The output has 2 steps: 16 become 8, then 4, then 2.",
+    ),
+]
 PROMISES = [
     (
         "down to all that it reads: steps 5 to 9, of which 2 are padding",
@@ -249,46 +320,16 @@ PROMISES = [
         "Step 7 of the output reads steps 5 to 9 of the input, 2 of them padding.",
     ),
     (
-        "a sequence of 8 steps that a batch has filled up\nto 12",
-        {},
-        "The output has 12 steps, as many as the input.",
-    ),
-    (
         "The last 6 output steps are marked",
         {},
         "6 of 12 output steps have read padding: steps 6 to 11.",
     ),
-    ("field grow from 5 steps to 7 and 9", {}, "size 5, stride 1, left 2, right 2"),
-    ("field grow from 5 steps to 7 and 9", {"depth": 3}, "Receptive field: size 7,"),
-    ("field grow from 5 steps to 7 and 9", {"depth": 4}, "Receptive field: size 9,"),
     ("6, then 7, then 8 of the 12", {"depth": 3}, "7 of 12 output steps"),
     ("6, then 7, then 8 of the 12", {"depth": 4}, "8 of 12 output steps"),
-    ("no line leads to the right any more", {"padding": "causal"}, "right 0."),
     (
         "only steps 8 to 11 have read padding",
         {"padding": "causal"},
         "4 of 12 output steps have read padding: steps 8 to 11.",
-    ),
-    (
-        '"valid" and 4 layers: 4 steps are left',
-        {"padding": "valid", "depth": 4},
-        "The output has 4 steps: 12 become 10, then 8, then 6, then 4.",
-    ),
-    (
-        "with a kernel size of 4 none, which Keras refuses",
-        {"padding": "valid", "depth": 4, "kernelSize": 4},
-        "The kernel of layer 4 covers 4 steps, and only 3 steps come in: take more "
-        "steps, a smaller kernel, fewer layers, or padding “same” or “causal”.",
-    ),
-    (
-        "field has 13 steps",
-        {"steps": 16, "realSteps": 16, "depth": 3, "dilationRate": 2, "step": 8},
-        "Receptive field: size 13, stride 1, left 6, right 6.",
-    ),
-    (
-        "only 7 of them are read",
-        {"steps": 16, "realSteps": 16, "depth": 3, "dilationRate": 2, "step": 8},
-        "Step 8 of the output reads steps 2, 4, 6, 8, 10, 12 and 14 of the input.",
     ),
     (
         "look at step 3: it reads steps 6 to 8, one of them padding",
@@ -303,12 +344,67 @@ PROMISES = [
 ]
 
 
+def prose_of(name):
+    notebook = nbformat.read(ROOT / f"{CHAPTERS[name]}.ipynb", as_version=4)
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
 @pytest.mark.parametrize(("words", "settings", "sentence"), PROMISES)
-def test_the_explorer_shows_what_the_chapter_says(explorer, words, settings, sentence):
-    notebook = nbformat.read(ROOT / f"{CHAPTER}.ipynb", as_version=4)
-    assert words in "\n".join(cell.source for cell in notebook.cells)
+def test_the_padded_explorer_shows_what_the_chapter_says(
+    explorer, words, settings, sentence
+):
+    assert words in prose_of(PADDED)
     change(explorer, **settings)
     assert sentence in "\n".join(said(explorer))
+
+
+@pytest.mark.parametrize(("words", "settings", "sentence"), PLAIN_PROMISES)
+def test_the_plain_explorer_shows_what_the_chapter_says(
+    plain, words, settings, sentence
+):
+    assert words in prose_of(PLAIN)
+    change(plain, **settings)
+    assert sentence in "\n".join(said(plain))
+
+
+def test_the_plain_explorer_speaks_of_no_padded_steps(plain):
+    legend = plain.locator(".explorer-stage text").all_text_contents()
+    assert "step" in legend
+    assert not any("padd" in word for word in [*legend, *said(plain)])
+
+
+@pytest.mark.parametrize("rates", ["1, 1, 1, 1", "1, 2, 4, 8", "2, 2, 2, 2"])
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize(("kernel_size", "depth"), [(2, 3), (3, 2), (3, 3)])
+def test_the_formula_and_the_field_are_those_of_the_layers(
+    plain, rates, padding, kernel_size, depth
+):
+    change(
+        plain,
+        kernelSize=kernel_size,
+        dilationRates=rates,
+        depth=depth,
+        padding=padding,
+        step=0,
+    )
+    model = keras.Sequential([keras.Input((16, 1))])
+    for rate in list(map(int, rates.split(", ")))[:depth]:
+        options = {"padding": padding, "dilation_rate": rate, "use_bias": False}
+        model.add(layers.Conv1D(1, kernel_size, **options, kernel_initializer="ones"))
+    formula, first, *others = said(plain)
+    size, stride, left, right = helpers.receptive_field(model)
+    terms, result = re.fullmatch(r"R = ([\d ·+]+) = (\d+) steps: .*", formula).groups()
+    products = [part.split(" · ") for part in terms.split(" + ")]
+    total = sum(np.prod(list(map(int, factors))) for factors in products)
+    assert total == int(result) == size
+    field = f"size {size}, stride {stride}, left {left}, right {right}."
+    assert any(other.startswith(f"Receptive field: {field}") for other in others)
+    one_by_one = np.eye(16, dtype="float32")[..., None]
+    reads = set(np.flatnonzero(np.asarray(model(one_by_one))[:, 0, 0]))
+    hidden = [step for step in range(min(15, right) + 1) if step not in reads]
+    assert understood(first)[1] == sorted(reads)
+    told = re.findall(r"never sees steps? (.*?):", " ".join(others))
+    assert (numbers(told[0]) if told else []) == hidden
 
 
 @pytest.mark.parametrize(
@@ -446,7 +542,7 @@ def test_a_tap_on_the_page_of_a_phone(browser, address):
         has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740}
     )
     page = context.new_page()
-    page.goto(f"{address}/{CHAPTER}.html")
+    page.goto(f"{address}/{CHAPTERS[PADDED]}.html")
     output_step(page, 0).tap()
     assert said(page)[0] == (
         "Step 0 of the output reads steps 0 to 2 of the input, all of them real, and "
@@ -455,7 +551,9 @@ def test_a_tap_on_the_page_of_a_phone(browser, address):
     change(page, steps=16, kernelSize=5, dilationRate=4, depth=4, padding="causal")
     width = "document.documentElement.scrollWidth"
     assert page.evaluate(width) == 360
-    inner = page.locator(".explorer").evaluate("(n) => [n.scrollWidth, n.clientWidth]")
+    inner = page.locator(f"#explorer-{PADDED}").evaluate(
+        "(n) => [n.scrollWidth, n.clientWidth]"
+    )
     assert inner[0] <= inner[1]
     context.close()
 
@@ -466,9 +564,9 @@ def test_the_explorer_is_accessible(browser, address, mode, settings):
     context = browser.new_context()
     page = context.new_page()
     page.add_init_script(f"localStorage.mode = localStorage.theme = '{mode}'")
-    page.goto(f"{address}/{CHAPTER}.html")
+    page.goto(f"{address}/{CHAPTERS[PADDED]}.html")
     assert page.locator("html").get_attribute("data-theme") == mode
     change(page, **settings)
-    report = Axe().run(page, context="#explorer-convolution")
+    report = Axe().run(page, context=f"#explorer-{PADDED}")
     assert report.violations_count == 0, report.generate_report()
     context.close()

@@ -7,6 +7,7 @@ from tests.conftest import ROOT
 
 CHAPTERS = {
     "convolution": "notebooks/converting/receptive_field",
+    "convolution-padded": "notebooks/padding/padding_and_masks",
     "folding": "notebooks/combining/frames_and_masks",
     "targets": "notebooks/converting/logits_and_labels",
 }

@@ -1,4 +1,5 @@
-/* The drawing of the convolutions, and their place on the page. */
+/* The drawing of the convolutions, and their two places: a plain sequence, or a padded
+   one. */
 "use strict";
 
 (() => {
@@ -138,14 +139,14 @@
     });
   }
 
-  function drawLegend(top, step) {
+  function drawLegend(top, step, padded) {
     const marks = [
-      ["real step", drawStep, {}],
+      [padded ? "real step" : "step", drawStep, {}],
       ["padded step", drawStep, { padded: true }],
       ["added zero", drawZero, {}],
       [`read by step ${step}`, drawStep, { read: true }],
       ["has read padding", drawStep, { leaked: true }],
-    ];
+    ].filter(([, , state]) => padded || !(state.padded || state.leaked));
     return marks.flatMap(([name, drawn, state], index) => {
       const x = 9 + (index % 3) * 118;
       const y = top + Math.floor(index / 3) * 20;
@@ -171,7 +172,7 @@
     });
   }
 
-  function draw(settings, change) {
+  function drawAll(title, settings, change) {
     const { depth, step } = settings;
     const rows = rowsOf(settings);
     const complete = rows.length > depth;
@@ -189,7 +190,7 @@
         "font-family": "sans-serif",
         "font-size": 12,
       },
-      svg("title", {}, "Convolving a padded sequence"),
+      svg("title", {}, title),
       svg("desc", {}, said.join(" ")),
       hatching(),
       ...drawEdges(rows, read, plan),
@@ -197,38 +198,58 @@
       ...drawNumbers(rows, 0, 24, plan),
       ...(complete ? drawNumbers(rows, depth, -15, plan, step) : []),
       ...drawNames(rows, depth, plan),
-      ...drawLegend(plan.y(0) + 50, step),
+      ...drawLegend(plan.y(0) + 50, step, "realSteps" in settings),
       ...(complete ? targets(rows[depth], depth, change, plan) : []),
     );
     return { drawing, sentences: said };
   }
 
-  replaceFigure({
-    name: "convolution",
-    title: "Convolving a padded sequence",
-    controls: [
-      { name: "kernelSize", label: "kernel size", min: 1, max: 5, value: 3 },
-      { name: "strides", label: "strides", min: 1, max: 3, value: 1 },
-      { name: "dilationRate", label: "dilation rate", min: 1, max: 4, value: 1 },
-      { name: "depth", label: "layers", min: 1, max: 4, value: 2 },
-      {
-        name: "padding",
-        label: "padding",
-        options: ["valid", "same", "causal"],
-        value: "same",
-      },
-      { name: "steps", label: "padded length", min: 1, max: 16, value: 12 },
-      { name: "realSteps", label: "real steps", min: 1, max: 16, value: 8 },
-      { name: "step", label: "output step", min: 0, max: 15, value: 7 },
+  function limit(settings) {
+    const rows = rowsOf(settings);
+    const last = rows.length > settings.depth ? rows.at(-1).length - 1 : 0;
+    return {
+      realSteps: { min: 1, max: settings.steps },
+      step: { min: 0, max: last },
+    };
+  }
+
+  const slider = (name, label, value, max, min = 1) => ({ name, label, min, max, value });
+  const choice = (name, label, value, options) => ({ name, label, options, value });
+  const PADDINGS = ["valid", "same", "causal"];
+
+  function place(name, title, controls, fixed = {}) {
+    const draw = (settings, change) =>
+      drawAll(title, { ...fixed, ...settings }, change);
+    const within = (settings) => limit({ ...fixed, ...settings });
+    replaceFigure({ name, title, controls, limit: within, draw });
+  }
+
+  place(
+    "convolution",
+    "What an output step sees",
+    [
+      slider("kernelSize", "kernel size", 3, 5),
+      choice("dilationRates", "dilation rates", "1, 2, 4, 8", [
+        "1, 1, 1, 1",
+        "1, 2, 4, 8",
+        "2, 2, 2, 2",
+        "1, 4, 1, 4",
+      ]),
+      slider("strides", "strides", 1, 3),
+      slider("depth", "layers", 3, 4),
+      choice("padding", "padding", "causal", PADDINGS),
+      slider("step", "output step", 15, 15, 0),
     ],
-    limit: (settings) => {
-      const rows = rowsOf(settings);
-      const last = rows.length > settings.depth ? rows.at(-1).length - 1 : 0;
-      return {
-        realSteps: { min: 1, max: settings.steps },
-        step: { min: 0, max: last },
-      };
-    },
-    draw,
-  });
+    { steps: 16 },
+  );
+  place("convolution-padded", "Convolving a padded sequence", [
+    slider("kernelSize", "kernel size", 3, 5),
+    slider("strides", "strides", 1, 3),
+    slider("dilationRate", "dilation rate", 1, 4),
+    slider("depth", "layers", 2, 4),
+    choice("padding", "padding", "same", PADDINGS),
+    slider("steps", "padded length", 12, 16),
+    slider("realSteps", "real steps", 8, 16),
+    slider("step", "output step", 7, 15, 0),
+  ]);
 })();

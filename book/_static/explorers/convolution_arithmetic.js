@@ -1,6 +1,7 @@
-/* Convolutions over a padded sequence: which input steps does an output step read?
+/* Convolutions over a sequence: which input steps does an output step read?
 
-   All layers have the same settings. A row holds the steps of the input or of a layer;
+   All layers have the same settings, but for the dilation rates, if there are several.
+   Without realSteps the whole sequence is real. A row holds the steps of the input or of a layer;
    "places" are steps of a row, and the zeros in front of it (below 0) and behind it. */
 "use strict";
 
@@ -18,7 +19,7 @@ explorers.convolution = (() => {
     return { before: Math.floor(total / 2), after: Math.ceil(total / 2) };
   }
 
-  function inputRow({ steps, realSteps }) {
+  function inputRow({ steps, realSteps = steps }) {
     const readsPadding = range(steps).map((step) => step >= realSteps);
     return { length: steps, stride: 1, left: 0, right: 0, readsPadding };
   }
@@ -44,12 +45,20 @@ explorers.convolution = (() => {
     };
   }
 
+  /* The settings of a layer, of which the first has number 1. */
+  function layerOf(settings, number) {
+    const { dilationRate, dilationRates = dilationRate } = settings;
+    const rates = `${dilationRates}`.split(", ").map(Number);
+    return { ...settings, dilationRate: rates[number - 1] ?? rates[0] };
+  }
+
   /* The rows from the input upwards, as far as Keras makes them. */
   function rowsOf(settings) {
     const rows = [inputRow(settings)];
-    if (settings.strides > 1 && settings.dilationRate > 1) return rows;
     while (rows.length <= settings.depth) {
-      const row = convolve(rows.at(-1), settings);
+      const layer = layerOf(settings, rows.length);
+      if (layer.strides > 1 && layer.dilationRate > 1) break;
+      const row = convolve(rows.at(-1), layer);
       if (row.length === 0) break;
       rows.push(row);
     }
@@ -68,5 +77,5 @@ explorers.convolution = (() => {
     return read;
   }
 
-  return { readBy, rowsOf };
+  return { layerOf, readBy, rowsOf };
 })();

@@ -19,7 +19,9 @@ explorers.convolution.sentences = (() => {
   const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
   const named = (steps) => `step${steps.length === 1 ? "" : "s"} ${listing(steps)}`;
 
-  function refusal(rows, { strides, dilationRate, kernelSize }) {
+  function refusal(rows, settings) {
+    const layer = explorers.convolution.layerOf(settings, rows.length);
+    const { strides, dilationRate, kernelSize } = layer;
     if (strides > 1 && dilationRate > 1) {
       return [
         "There is no output. Keras raises a ValueError: “`strides > 1` not " +
@@ -57,6 +59,37 @@ explorers.convolution.sentences = (() => {
     );
   }
 
+  /* 1 + 2 · 1 + 2 · 2 = 7, a term for each layer. */
+  function formula(rows, settings) {
+    const terms = rows.slice(0, -1).map(({ stride }, below) => {
+      const { kernelSize, dilationRate } = explorers.convolution.layerOf(
+        settings,
+        below + 1,
+      );
+      const before = settings.strides > 1 ? ` · ${stride}` : "";
+      return `${kernelSize - 1} · ${dilationRate}${before}`;
+    });
+    const { left, right } = rows.at(-1);
+    const strides = settings.strides > 1 ? " · the strides before it" : "";
+    return (
+      `R = 1 + ${terms.join(" + ")} = ${left + right + 1} steps: for each layer ` +
+      `(kernel size − 1) · dilation rate${strides}.`
+    );
+  }
+
+  /* Steps between the outermost ones of the field that no path leads to. */
+  function holes(reading, rows, settings) {
+    const { left, right, stride } = rows.at(-1);
+    const from = Math.max(0, settings.step * stride - left);
+    const to = Math.min(rows[0].length - 1, settings.step * stride + right);
+    const hidden = [];
+    for (let step = from; step <= to; step += 1) {
+      if (!reading.has(step)) hidden.push(step);
+    }
+    if (!hidden.length) return [];
+    return [`Inside its field it never sees ${named(hidden)}: the field has holes.`];
+  }
+
   function leak({ length, readsPadding }, { steps, realSteps }) {
     if (realSteps === steps) return "Nothing is padded.";
     const reading = [...readsPadding.keys()].filter((step) => readsPadding[step]);
@@ -67,7 +100,7 @@ explorers.convolution.sentences = (() => {
     return `${count} ${has} read padding: ${named(reading)}.`;
   }
 
-  function paddingAmong(reading, { steps, realSteps }) {
+  function paddingAmong(reading, { steps, realSteps = steps }) {
     if (realSteps === steps) return "";
     const padded = reading.filter((step) => step >= realSteps).length;
     const kind = padded ? "padding" : "real";
@@ -88,13 +121,17 @@ explorers.convolution.sentences = (() => {
     );
   }
 
-  return (rows, read, settings) =>
-    rows.length <= settings.depth
-      ? refusal(rows, settings)
+  return (rows, read, settings) => {
+    if (rows.length <= settings.depth) return refusal(rows, settings);
+    const [first, last] = [looked(rows, read, settings), rows.at(-1)];
+    return "realSteps" in settings
+      ? [first, leak(last, settings), lengths(rows), field(last)]
       : [
-          looked(rows, read, settings),
-          leak(rows.at(-1), settings),
+          formula(rows, settings),
+          first,
+          ...holes(read[0], rows, settings),
+          field(last),
           lengths(rows),
-          field(rows.at(-1)),
         ];
+  };
 })();
