@@ -75,3 +75,21 @@ def test_single_files_can_be_taken_along(tmp_path):
     modules = ", ".join(path.stem for path in tmp_path.iterdir())
     command = [sys.executable, "-c", f"import {modules}"]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+
+
+@pytest.mark.parametrize("file", code_of_chapters())
+def test_the_first_use_of_a_helper_leads_to_its_entry(html, file):
+    page = BeautifulSoup((html / f"{file}.html").read_text(), "html.parser")
+    code = " ".join(each.get_text() for each in page.select("div.highlight"))
+    used = {
+        name
+        for name in cnnseq_helpers.__all__
+        if re.search(rf"\bhelpers\.{name}\b", code)
+    }
+    assert used or "reference" in file
+    in_code = [link["href"] for link in page.select("div.highlight a.helper[href]")]
+    start = "../../book/api.html#cnnseq_helpers."
+    assert sorted(in_code) == sorted(start + name for name in used)
+    in_prose = [link["href"] for link in page.select("p a.helper, li a.helper")]
+    assert len(in_prose) == len({*in_prose})
+    assert not page.select("a a")
