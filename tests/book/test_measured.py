@@ -198,3 +198,22 @@ def test_what_the_pages_say_of_the_ways_to_train_holds(training_page, trained):
         assert means[1].max() < min(each.min() for each in means[2:])
     assert plain[:, 9].min() > mean_image[9]
     assert own[:, 9].max() < min(noise[:, 9].min(), mean_image[9])
+
+
+def test_what_the_chapter_on_rollouts_says_of_them_holds(training_page, trained):
+    plain, noise, own, loop, direct = [
+        training_page.runs(trained, way).mean(axis=0) for way in training_page.WAYS
+    ]
+    horizons = np.arange(1, 21)
+    feeding_back = np.min([plain, noise, own], axis=0)
+    best = horizons[(direct < feeding_back) & (direct < loop)]
+    assert best.tolist() == list(range(4, 21))
+    assert horizons[loop < feeding_back].tolist() == list(range(5, 21))
+    assert (noise < plain).all()
+    assert noise[0] < own[0] < loop[0]
+    assert loop[9] < own[9] < noise[9]
+    chapter = (BENCHMARKS.parent / "notebooks/video/rollouts.ipynb").read_text()
+    direct_10, loop_10, plain_10 = (f"{each[9]:.1f}" for each in (direct, loop, plain))
+    assert f"has {direct_10} for the tenth" in chapter
+    assert f"through the loop {loop_10}" in chapter
+    assert f"true frames alone {plain_10}" in chapter
