@@ -27,17 +27,14 @@ def runs(found, way, measure="mse"):
 
 
 def spread(values):
-    """Return the mean over seeds, with the least and greatest where there are more."""
-    mean = f"{np.mean(values):.1f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ({min(values):.1f} to {max(values):.1f})"
+    """Return the mean over seeds ± half of their range."""
+    return f"{np.mean(values):.1f} ± {np.ptp(values) / 2:.1f}"
 
 
 def table(found):
     """Return a table of errors in Markdown."""
     lines = [
-        "| trained on | horizon 1 | horizon 10 | mean of 1 to 10 | mean of 11 to 20 |",
+        "| trained on | frame 1 | frame 10 | mean 1 to 10 | 11 to 20 |",
         "|---|---|---|---|---|",
     ]
     for name in (LAST, MEAN):

@@ -148,7 +148,7 @@
       ["has read padding", drawStep, { leaked: true }],
     ].filter(([, , state]) => padded || !(state.padded || state.leaked));
     return marks.flatMap(([name, drawn, state], index) => {
-      const x = 9 + (index % 3) * 118;
+      const x = 9 + (index % 3) * (padded ? 118 : 104);
       const y = top + Math.floor(index / 3) * 20;
       return [drawn(x, y, 14, state), text(x + 13, y + 4, name)];
     });
