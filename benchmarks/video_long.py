@@ -1,4 +1,4 @@
-"""Train three kinds of model for half an hour each; keep their curves and frames.
+"""Train three kinds of model for minutes, not seconds; keep their curves and frames.
 
 Usage: video_long.py [--minutes M] [--resume]
 
@@ -146,7 +146,7 @@ def train_long(minutes, found):
 def main():
     """Train what is missing, then write table and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=int, default=30, help="of CPU time a model")
+    parser.add_argument("--minutes", type=int, default=12, help="of CPU time a model")
     parser.add_argument("--resume", action="store_true", help="only write the page")
     options = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if options.resume else {}

@@ -16,7 +16,7 @@ SHOWN = 2  # clips
 def table(found):
     """Return a table in Markdown: measures on test clips, and the training."""
     lines = [
-        "| model | MSE, mean of ten | horizon 1 | horizon 10 | SSIM | updates | rate | "
+        "| model | MSE | frame 1 | frame 10 | SSIM | updates | learning rate | "
         "parameters |",
         "|---|---|---|---|---|---|---|---|",
     ]

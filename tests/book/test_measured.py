@@ -217,3 +217,27 @@ def test_what_the_chapter_on_rollouts_says_of_them_holds(training_page, trained)
     assert f"has {direct_10} for the tenth" in chapter
     assert f"through the loop {loop_10}" in chapter
     assert f"true frames alone {plain_10}" in chapter
+
+
+# --- Minutes of training --------------------------------------------------------------
+
+
+def test_what_the_page_says_of_the_longer_runs_holds():
+    page = load_page("video_long_page")
+    found = json.loads((BENCHMARKS / "video_long.json").read_text())
+    stored = (BENCHMARKS / "video_long.md").read_text()
+    assert stored == "\n".join([*page.table(found), ""])
+    assert found["minutes"] == 12
+    for method, trials in found["trials"].items():
+        rates = (1e-3, 2e-3, 4e-3)
+        assert rates[np.argmin(trials)] == found["rates"][method]
+    text = (BENCHMARKS.parent / "book/measured.md").read_text()
+    ratios = page.ratios(found)
+    over_time = ratios["equal time"]
+    assert f"is {over_time[-1]:.2f} of the ConvLSTM's ({min(over_time):.2f} to " in text
+    assert f"to {max(over_time):.2f} along the way)" in text
+    assert f"it is {ratios['equal updates']:.2f} of it" in text
+    updates = {name: curve[-1][0] for name, curve in found["curves"].items()}
+    assert 2.5 < updates["convolutional"] / updates["ConvLSTM"] < 3
+    error = {name: np.mean(found["test"][name]["mse"]) for name in page.METHODS}
+    assert error["convolutional"] < error["ConvLSTM"] < error["recurrent"] < 8
