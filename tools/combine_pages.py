@@ -14,9 +14,10 @@ STYLES = ROOT / "tools/combined.css"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 # Scripts would make buttons, and put explorers in the place of their figures.
 DROPPED = "script, noscript, button, a.headerlink, [hidden], #pdf-link"
-# Spans that look like the text around them, or nearly so. The tags of a PDF are not
+# All spans of code but strings and comments, and its links. The tags of a PDF are not
 # compressed, and some fifty thousand of them would double its size.
 PLAIN = (
+    "div.highlight pre span:not(.s1, .s2, .sd, .c1), div.highlight a.helper, "
     "span.kc, span.mi, span.mf, span.n, span.nn, span.o, span.ow, span.p, span.si, "
     "span.w, span.pre, pre > span:empty"
 )
