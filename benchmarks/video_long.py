@@ -4,8 +4,8 @@ Usage: video_long.py [--minutes M] [--resume]
 
 Models that make of ten frames the ten that follow, each for the same CPU time on one
 thread, on clips that never repeat. Rates come from short trials on validation clips,
-which also give the curves; the test clips are used once, at the end. ``--resume`` draws
-the page of what was measured.
+which also give the curves; the test clips are used once, at the end. ``--resume`` keeps
+the rates that were chosen, or, after a whole run, only writes the page.
 """
 
 import argparse
@@ -147,7 +147,7 @@ def main():
     """Train what is missing, then write table and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=int, default=12, help="of CPU time a model")
-    parser.add_argument("--resume", action="store_true", help="only write the page")
+    parser.add_argument("--resume", action="store_true", help="keep what was measured")
     options = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if options.resume else {}
     if "test" not in found:

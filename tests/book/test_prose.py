@@ -17,8 +17,6 @@ DECIMAL = re.compile(r"(?<![\w.])-?\d+\.\d+(?!\w|\.\d)")
 NOT_PROSE = re.compile(r"^(```|:::).*?^\1|\$\$.*?\$\$|`[^`]*`|\$[^$]*\$", re.M | re.S)
 SENTENCE = re.compile(r"(?<=[.:;?!])\s+|\n\n|\n- ")
 ELSEWHERE = re.compile(r"\{footcite\}|\]\([^)]*\)|(Keras|TensorFlow|Python|TF) \d")
-# What a text reckons by itself, or takes from a page named in the sentence before.
-EXCEPTIONS: dict[str, set[str]] = {}
 
 
 def unprinted_numbers(notebook):
@@ -63,8 +61,7 @@ def settings(source):
 
 @pytest.mark.parametrize("path", PATHS, ids=str)
 def test_stated_numbers_are_printed(path):
-    unprinted = unprinted_numbers(read(path))
-    assert set(unprinted) == EXCEPTIONS.get(path.stem, set())
+    assert set(unprinted_numbers(read(path))) == set()
 
 
 @pytest.mark.parametrize(
