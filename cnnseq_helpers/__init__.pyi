@@ -2,6 +2,7 @@ from .combining import BatchApply as BatchApply
 from .combining import cnn_lstm as cnn_lstm
 from .converting.conversion import to_cnn1d as to_cnn1d
 from .converting.distilling import distill as distill
+from .converting.random_kernels import random_cnn1d as random_cnn1d
 from .converting.temporal import cnn1d as cnn1d
 from .datasets import load_dataset as load_dataset
 from .digits import DIRECTIONS as DIRECTIONS

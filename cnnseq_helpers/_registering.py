@@ -17,14 +17,16 @@ from typing import Any
 
 _PACKAGE = "cnnseq_helpers"
 
-_LAYERS = (
-    "BatchApply",
-    "MaskedAveragePooling1D",
-    "MaskedConv1D",
-    "MaskedGlobalAveragePooling1D",
-    "MaskedGlobalMaxPooling1D",
-    "MaskedMaxPooling1D",
-)
+# Each with the module that it is imported from.
+_LAYERS = {
+    "BatchApply": _PACKAGE,
+    "MaskedAveragePooling1D": _PACKAGE,
+    "MaskedConv1D": _PACKAGE,
+    "MaskedGlobalAveragePooling1D": _PACKAGE,
+    "MaskedGlobalMaxPooling1D": _PACKAGE,
+    "MaskedMaxPooling1D": _PACKAGE,
+    "RandomConvolutions": f"{_PACKAGE}.converting.random_kernels",
+}
 
 
 def register_layers() -> None:
@@ -42,19 +44,19 @@ class _Later:
     To import it at once would go in circles, as modules of this package import Keras.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, module: str) -> None:
+        self._name, self._module = name, module
 
     @property
     def from_config(self) -> Any:
         """What Keras asks of a class when it loads a layer."""
-        return getattr(import_module(_PACKAGE), self._name).from_config
+        return getattr(import_module(self._module), self._name).from_config
 
 
 def _tell(keras: Any) -> None:
     known = keras.saving.get_custom_objects()
-    for name in _LAYERS:
-        known.setdefault(f"{_PACKAGE}>{name}", _Later(name))
+    for name, module in _LAYERS.items():
+        known.setdefault(f"{_PACKAGE}>{name}", _Later(name, module))
 
 
 class _AfterKeras(MetaPathFinder):
