@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from aeon.transformations.collection.convolution_based import MiniRocket
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import RidgeClassifierCV
@@ -91,6 +92,34 @@ def test_features_are_shares_of_steps_at_which_kernels_are_positive(steps):
     for row in (0, 3):
         theirs = shares_by_hand(features, x[row][mask[row]])
         np.testing.assert_allclose(ours[row], theirs, atol=1e-6)
+
+
+@pytest.mark.exhaustive
+def test_with_the_same_thresholds_features_are_those_of_aeon():
+    """Of the half of its kernels that it pads; rounding may turn a step or two."""
+    data = load_dataset("GunPoint")
+    series = data.x_train.swapaxes(1, 2)
+    rocket = MiniRocket(n_kernels=1008, random_state=0).fit(series)
+    *_, rates, counts, thresholds = rocket.parameters
+    layer = RandomConvolutions(np.repeat(rates, counts).tolist())
+    layer.build(data.x_train.shape)
+    patterns = random_cnn1d(data.x_train, data.y_train, kernels=84)
+    patterns = np.asarray(patterns.get_layer("features").weighting)
+    places, padded, start = [], [], 0
+    for number, count in enumerate(counts):
+        block = np.arange(84 * count).reshape(84, count) + start
+        places += list(block.T)
+        padded += count * [(np.arange(84) + number) % 2 == 0]
+        start += block.size
+    fine = 2.0**10
+    rows = np.floor(thresholds[np.array(places)] * fine) + 0.5
+    weighting = patterns.repeat(len(places), axis=0)
+    layer.set_weights([np.zeros(1), np.array([fine]), weighting, rows[..., None]])
+    ours = np.asarray(layer(data.x_train)).reshape(len(series), -1, 84)
+    theirs = np.asarray(rocket.transform(series))[:, np.array(places)]
+    differences = np.abs(ours - theirs)[:, np.array(padded)]
+    assert differences.max() < 0.05
+    assert differences.mean() < 1e-3
 
 
 def test_a_kernel_reads_few_channels_and_answers_nothing_to_a_constant():
