@@ -2,17 +2,20 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnnseq_helpers.converting import temporal
+from cnnseq_helpers.converting import random_kernels, temporal
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def load_page(name):
+    if str(BENCHMARKS) not in sys.path:  # pages share their tables
+        sys.path.append(str(BENCHMARKS))
     spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -241,3 +244,68 @@ def test_what_the_page_says_of_the_longer_runs_holds():
     assert 2.5 < updates["convolutional"] / updates["ConvLSTM"] < 3
     error = {name: np.mean(found["test"][name]["mse"]) for name in page.METHODS}
     assert error["convolutional"] < error["ConvLSTM"] < error["recurrent"] < 8
+
+
+# --- Random kernels -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def random_page():
+    return load_page("random_kernels_page")
+
+
+@pytest.fixture(scope="module")
+def random_found():
+    return json.loads((BENCHMARKS / "random_kernels.json").read_text())
+
+
+def test_tables_of_random_kernels_show_what_is_stored(random_page, random_found):
+    for file, lines in random_page.tables(random_found).items():
+        stored = (BENCHMARKS / f"random_kernels_{file}.md").read_text()
+        assert stored == "\n".join(lines) + "\n"
+
+
+def test_what_is_said_of_random_kernels_holds(page, random_page, random_found):
+    found = random_page.with_trained(random_found)
+
+    def accuracy(method, names=page.NAMES):
+        return np.mean([np.mean(page.runs(found, name, method)) for name in names])
+
+    for method in (*random_page.KERNELS, random_page.ROCKET, random_page.TAUGHT):
+        assert all(len(page.runs(found, name, method)) == 3 for name in page.NAMES)
+    lead = {
+        name: accuracy("random_cnn1d", [name]) - accuracy("cnn1d", [name])
+        for name in page.NAMES
+    }
+    assert [name for name in page.NAMES if lead[name] < 0] == ["GunPoint"]
+    assert lead["GunPoint"] > -0.006
+    assert 0 < accuracy("random_cnn1d") - accuracy(random_page.ROCKET) < 0.005
+    assert 0.009 < accuracy("random_cnn1d") - accuracy(random_page.FEWER) < 0.013
+    speeds = {name: found[f"speed/{name}"] for name in page.NAMES}
+    for other in ("CNN-LSTM", "cnn1d"):
+        ahead = [
+            n for n in page.NAMES if page.gain(speeds[n], "random_cnn1d", other) > 1
+        ]
+        assert ahead == ["ACSF1"]
+    rocket = [
+        page.gain(speeds[n], "random_cnn1d", random_page.ROCKET) > 1 for n in page.NAMES
+    ]
+    assert sum(rocket) == 4
+    for name in ("JapaneseVowels", "PickupGestureWiimoteZ"):
+        ours = accuracy("random_cnn1d", [name])
+        assert ours > accuracy(random_page.ROCKET, [name]) + 0.004
+        assert ours > accuracy(random_page.STRETCHED, [name]) + 0.015
+
+
+def test_kernels_stand_where_more_steps_lower_the_error_little(
+    page, random_page, random_found
+):
+    errors = {
+        steps: np.mean(
+            [random_found[f"positions/{n}/{steps}"]["error"] for n in page.NAMES]
+        )
+        for steps in random_page.POSITIONS
+    }
+    assert list(errors.values()) == sorted(errors.values(), reverse=True)
+    used = errors[random_kernels._POSITIONS]
+    assert used - min(errors.values()) < 0.01 < errors[32] - used

@@ -1,0 +1,186 @@
+"""Measure 1D-CNNs of random kernels beside trained ones; write the tables of it.
+
+Usage: random_kernels.py [--resume]
+
+The eight data sets of converting.py on their default splits, all on one thread. How
+many steps the kernels stand at is judged on the training parts alone. ``--resume`` goes
+on where a run was stopped.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from unittest.mock import patch
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import keras
+import numpy as np
+import random_kernels_page as page
+import tensorflow as tf
+from converting import (
+    BATCH_SIZE,
+    MIXED,
+    MIXED_EPOCHS,
+    MIXED_RATE,
+    NETWORKS,
+    SEEDS,
+    build,
+    count_right,
+    in_turns,
+    load,
+    ready,
+    scores,
+    with_kernels,
+)
+from converting_page import NAMES
+from sklearn.linear_model import RidgeClassifierCV
+
+import cnnseq_helpers as helpers
+from cnnseq_helpers.converting import random_kernels
+
+RESULTS = Path(__file__).with_suffix(".json")
+
+
+def fitted(x, y, kernels, seed):
+    """Return the helper's model for series and, where there is one, their mask."""
+    return helpers.random_cnn1d(*x[:1], y, *x[1:], kernels=kernels, seed=seed)
+
+
+def left_out_error(name, setting, value):
+    """Return the squared error of training samples left out, one at a time."""
+    x, y, *_ = load(name)
+    errors = []
+    for seed in SEEDS:
+        with patch.object(random_kernels, setting, value):
+            model = fitted(x, y, 1008, seed)
+        head = keras.Model(model.inputs, model.get_layer("normalised").output)
+        features = head.predict(x if len(x) > 1 else x[0], verbose=0)
+        ridge = RidgeClassifierCV(np.logspace(-1, 4, 16)).fit(features, y)
+        errors.append(-float(ridge.best_score_))
+    return {"error": float(np.mean(errors))}
+
+
+def train_ours(name, method, seed):
+    """Fit the helper's model and return what was measured."""
+    x, y, x_test, y_test = load(name)
+    start = time.process_time()
+    model = fitted(x, y, page.KERNELS[method], seed)
+    seconds = time.process_time() - start
+    return {"accuracy": count_right(model, x_test, y_test), "seconds": seconds}
+
+
+def train_rocket(name, method, seed):
+    """Fit aeon's MiniRocket, which takes no mask, and return what was measured."""
+    x, y, x_test, y_test = load(name)
+    stretch = stretched if method == page.STRETCHED else lambda inputs: inputs[0]
+    x, x_test = stretch(x), stretch(x_test)
+    start = time.process_time()
+    classifier = with_kernels(1008, x, y, seed)
+    seconds = time.process_time() - start
+    right = scores(classifier, x_test).argmax(axis=1) == y_test
+    return {"accuracy": float(right.mean()), "seconds": seconds}
+
+
+def stretched(inputs):
+    """Return series of which the real steps are interpolated to the whole length."""
+    x, mask = inputs
+    places = np.linspace(0, 1, x.shape[1])
+    return np.array(
+        [
+            [
+                np.interp(places, np.linspace(0, 1, len(channel)), channel)
+                for channel in series[real].T
+            ]
+            for series, real in zip(x, mask, strict=True)
+        ],
+        dtype="float32",
+    ).swapaxes(1, 2)
+
+
+def train_student(name, seed):
+    """Train the converted network on the logits of the helper's model."""
+    x, y, x_test, y_test = load(name)
+    teacher = fitted(x, y, 1008, seed)
+    keras.utils.set_random_seed(seed)
+    student = build("to_cnn1d", x, y)
+    updates = -(-(MIXED + len(y)) // BATCH_SIZE) * MIXED_EPOCHS
+    helpers.distill(
+        student,
+        teacher,
+        x if len(x) > 1 else x[0],
+        mixed=MIXED,
+        epochs=MIXED_EPOCHS,
+        learning_rate=keras.optimizers.schedules.CosineDecay(MIXED_RATE, updates),
+        verbose=0,
+    )
+    return {"accuracy": count_right(student, x_test, y_test)}
+
+
+def speed(name):
+    """Return CPU seconds of inference for 64 series, each round in turn."""
+    x, y, *_ = load(name)
+    inputs = [np.resize(each, (64, *each.shape[1:])) for each in x]
+    calls = {method: ready(build(method, x, y), inputs) for method in NETWORKS}
+    for method, number in page.KERNELS.items():
+        calls[method] = ready(fitted(x, y, number, 0), inputs)
+    rocket = with_kernels(1008, x[0], y, 0)
+    calls[page.ROCKET] = lambda: scores(rocket, inputs[0])
+    return in_turns(calls, clock=time.process_time)
+
+
+def jobs():
+    """Yield each measurement's key and the function that makes it."""
+    for name in ("ItalyPowerDemand", "BasicMotions"):
+        (x, *_), y, *_ = load(name)
+        with_kernels(84, x, y, 0)  # so that numba's compiling is not timed
+    for name in NAMES:
+        for setting, values in page.SETTINGS.items():
+            for value in values:
+                key = f"{setting}/{name}/{value}"
+                yield key, lambda a=(name, setting, value): left_out_error(*a)
+        masked = len(load(name)[0]) > 1
+        for seed in SEEDS:
+            for method in page.KERNELS:
+                key = f"train/{name}/{method}/{seed}"
+                yield key, lambda a=(name, method, seed): train_ours(*a)
+            for method in (page.ROCKET, page.STRETCHED)[: 1 + masked]:
+                key = f"train/{name}/{method}/{seed}"
+                yield key, lambda a=(name, method, seed): train_rocket(*a)
+        yield f"speed/{name}", lambda n=name: speed(n)
+    for name in NAMES:
+        for seed in SEEDS:
+            key = f"train/{name}/{page.TAUGHT}/{seed}"
+            yield key, lambda a=(name, seed): train_student(*a)
+
+
+def main(arguments):
+    """Measure what is missing, then write tables and a figure."""
+    found = {}
+    if "--resume" in arguments and RESULTS.exists():
+        found = json.loads(RESULTS.read_text())
+    for key, measure in jobs():
+        if key in found:
+            continue
+        found[key] = measure()
+        found["measured"] = (
+            f"{date.today()}: one thread ({platform.machine()}), no GPU, "
+            f"Python {platform.python_version()}, Keras {keras.__version__}, "
+            f"TensorFlow {tf.__version__}, NumPy {np.__version__}"
+        )
+        RESULTS.write_text(json.dumps(found))
+        result = found[key].get("accuracy", found[key].get("error", ""))
+        print(f"{time.strftime('%H:%M')}  {key}  {result}", flush=True)
+        keras.backend.clear_session()
+    page.write(found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
