@@ -125,7 +125,7 @@ def score(predicted, true):
     return {name: values.tolist() for name, values in found.items()}
 
 
-def floors(setting):
+def baselines(setting):
     """Return the measures of what any model should beat."""
     train, test = load(setting)
     given, true = test[:, :FRAMES], test[:, FRAMES:]
@@ -165,7 +165,7 @@ def jobs(quick):
     for setting in settings:
         if quick:
             setting = setting._replace(seconds=15)
-        yield f"floors/{setting.name}", lambda s=setting: floors(s)
+        yield f"baselines/{setting.name}", lambda s=setting: baselines(s)
         for seed in range(1 if quick else setting.seeds):
             yield f"{setting.name}/{seed}", lambda s=setting, i=seed: train_all(s, i)
 

@@ -50,16 +50,16 @@ def curves(found, setting, method, measure="mse"):
     return np.array([each[measure] for each in records(found, setting, method)])
 
 
-def floor(found, setting, name, measure="mse"):
-    """Return a measure of a floor, horizon by horizon."""
-    return np.array(found[f"floors/{setting.name}"][name][measure])
+def baseline(found, setting, name, measure="mse"):
+    """Return a measure of a baseline, horizon by horizon."""
+    return np.array(found[f"baselines/{setting.name}"][name][measure])
 
 
 def ratio(found, setting, other):
     """Return the convolutional model's MSE over another's, the largest of the seeds."""
     ours = curves(found, setting, "convolutional").mean(axis=1)
     if other == MEAN:
-        theirs = floor(found, setting, MEAN).mean()
+        theirs = baseline(found, setting, MEAN).mean()
     else:
         theirs = curves(found, setting, other).mean(axis=1)
     return float((ours / theirs).max())
@@ -77,7 +77,7 @@ def table(found, setting):
     ]
     for name in (LAST, MEAN):
         values = [
-            f"{floor(found, setting, name, measure).mean():.{digits}f}"
+            f"{baseline(found, setting, name, measure).mean():.{digits}f}"
             for measure, digits in MEASURES
         ]
         lines.append(f"| {name} | {' | '.join(values)} |  |  |")
@@ -116,7 +116,7 @@ def draw(found, path):
         lines = draw_horizons(
             panel,
             {method: curves(found, setting, method) for method in METHODS[:-1]},
-            {name: floor(found, setting, name) for name in (LAST, MEAN)},
+            {name: baseline(found, setting, name) for name in (LAST, MEAN)},
         )
         panel.set(ylabel="MSE (sum over a frame)", ylim=(0, None))
         panel.set_title(f"{setting.name}, {setting.seconds} s of training")

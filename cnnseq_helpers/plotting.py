@@ -311,7 +311,7 @@ def plot_horizons(
     curves: Mapping[str, Any],
     measure: str,
     *,
-    floors: Mapping[str, Any] | None = None,
+    baselines: Mapping[str, Any] | None = None,
 ) -> Figure:
     """Draw a measure of predicted frames against how far ahead they lie.
 
@@ -322,7 +322,7 @@ def plot_horizons(
         seeds the mean is drawn as a line, and from the least to the greatest a band.
     measure : str
         What the values are, with their unit, for the axis.
-    floors : mapping of str to array_like, (time,)
+    baselines : mapping of str to array_like, (time,)
         What any model should beat, drawn dashed and dotted in turn.
 
     Returns
@@ -335,11 +335,12 @@ def plot_horizons(
     ShapeError
         If a curve has other axes, or they differ in their number of horizons.
     ValueError
-        If there is no curve, or one has the name of a floor.
+        If there is no curve, or one has the name of a baseline.
 
     Examples
     --------
-    >>> figure = plot_horizons({"a model": [1, 2, 4]}, "MSE", floors={"still": [5] * 3})
+    >>> still = {"still": [5, 5, 5]}
+    >>> figure = plot_horizons({"a model": [1, 2, 4]}, "MSE", baselines=still)
     >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['a model', 'still']
     """
@@ -348,25 +349,25 @@ def plot_horizons(
             "plot_horizons expected at least one curve, got none. Give a mapping from "
             "names to values."
         )
-    floors = floors or {}
-    if clash := [name for name in curves if name in floors]:
+    baselines = baselines or {}
+    if clash := [name for name in curves if name in baselines]:
         raise ValueError(
-            f"plot_horizons expected other names for floors than for curves, got "
+            f"plot_horizons expected other names for baselines than for curves, got "
             f"{clash[0]!r} for both. Rename one."
         )
     figure: Figure
     figure, panel = _pyplot().subplots(figsize=(_WIDTH, 3.6), layout="constrained")
-    lines = draw_horizons(panel, curves, floors)
+    lines = draw_horizons(panel, curves, baselines)
     panel.set(xlabel="horizon (frames ahead)", ylabel=measure)
-    names = [plain(name) for name in (*curves, *floors)]
+    names = [plain(name) for name in (*curves, *baselines)]
     figure.legend(lines, names, loc="outside upper center", ncols=2)
     return figure
 
 
 def draw_horizons(
-    panel: Any, curves: Mapping[str, Any], floors: Mapping[str, Any]
+    panel: Any, curves: Mapping[str, Any], baselines: Mapping[str, Any]
 ) -> list[Any]:
-    """Draw the curves and floors of `plot_horizons`, and return their lines."""
+    """Draw the curves and baselines of `plot_horizons`, and return their lines."""
     horizons = None
     lines = []
     for values in curves.values():
@@ -376,11 +377,11 @@ def draw_horizons(
         lines += panel.plot(along, rows.mean(axis=0), "o-", ms=4)
         span = rows.min(axis=0), rows.max(axis=0)
         panel.fill_between(along, *span, color=lines[-1].get_color(), alpha=0.2, lw=0)
-    for number, values in enumerate(floors.values()):
-        floor = check_shape(np.asarray(values), "horizons", horizons=horizons)
+    for number, row in enumerate(baselines.values()):
+        values = check_shape(np.asarray(row), "horizons", horizons=horizons)
         grey = str(min(0.3 + 0.3 * number, 0.7))
         dashes = ("--", ":")[number % 2]
-        lines += panel.plot(along, floor, dashes, color=grey)
+        lines += panel.plot(along, values, dashes, color=grey)
     panel.xaxis.get_major_locator().set_params(integer=True)
     return lines
 

@@ -41,10 +41,10 @@ def test_scores_show_every_seed_and_the_mean():
     scores = {"a": [0.5, 0.5, 0.8], "b": [1.0]}
     panel = plot_scores(scores, baseline=0.25, baseline_name="chance").axes[0]
     assert [bar.get_width() for bar in panel.patches] == pytest.approx([0.6, 1.0])
-    dots, _, floor = panel.get_lines()
+    dots, _, bound = panel.get_lines()
     assert list(dots.get_xdata()) == scores["a"]
     assert len(set(dots.get_ydata())) == 3  # equal accuracies do not hide each other
-    assert list(floor.get_xdata()) == [0.25, 0.25]
+    assert list(bound.get_xdata()) == [0.25, 0.25]
 
 
 @pytest.mark.parametrize("values", [[75.0, 80.0], [], [float("nan")]])

@@ -70,7 +70,9 @@ def test_no_difference_is_white():
 
 def test_horizons_count_from_one_and_seeds_make_a_band():
     figure = plot_horizons(
-        {"a": [[1, 2, 3], [3, 4, 5]], "b": [0, 1, 2]}, "MSE", floors={"still": [9] * 3}
+        {"a": [[1, 2, 3], [3, 4, 5]], "b": [0, 1, 2]},
+        "MSE",
+        baselines={"still": [9] * 3},
     )
     (panel,) = figure.axes
     a, b, still = panel.get_lines()
@@ -112,7 +114,7 @@ def test_horizons_count_from_one_and_seeds_make_a_band():
         ),
         (lambda: plot_horizons({"a": [[[1]]]}, "MSE"), ShapeError, "seeds, horizons"),
         (
-            lambda: plot_horizons({"a": [1, 2]}, "MSE", floors={"b": [1]}),
+            lambda: plot_horizons({"a": [1, 2]}, "MSE", baselines={"b": [1]}),
             ShapeError,
             "horizons=2",
         ),
@@ -127,17 +129,17 @@ def test_a_name_may_be_any_text():
     figure = plot_clips([TRUE, FIRST], ["difference", "$_$"])
     figure.canvas.draw()
     assert picture(figure.axes[0])[0, 5] == 1  # grey, with white between the frames
-    figure = plot_horizons({"_a $_$": [1, 2]}, "MSE", floors={"b": [3, 4]})
+    figure = plot_horizons({"_a $_$": [1, 2]}, "MSE", baselines={"b": [3, 4]})
     figure.canvas.draw()
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [r"_a \$_\$", "b"]
 
 
-def test_floors_have_names_and_one_row_of_their_own():
+def test_baselines_have_names_and_one_row_of_their_own():
     with pytest.raises(ValueError, match="got 'still' for both"):
-        plot_horizons({"still": [1, 2]}, "MSE", floors={"still": [9, 9]})
+        plot_horizons({"still": [1, 2]}, "MSE", baselines={"still": [9, 9]})
     with pytest.raises(ShapeError, match="horizons"):
-        plot_horizons({"a": [1, 2]}, "MSE", floors={"still": [[9, 9], [8, 8]]})
+        plot_horizons({"a": [1, 2]}, "MSE", baselines={"still": [[9, 9], [8, 8]]})
 
 
 @pytest.mark.parametrize("every", [0, -1, 2.5])

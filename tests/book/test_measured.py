@@ -137,12 +137,12 @@ def test_what_the_page_says_of_the_video_models_holds(video_page, video_found):
             for method in video_page.METHODS[:-1]
             if method != "convolutional"
         ]
-        floors = [
-            video_page.floor(video_found, setting, name)
+        baselines = [
+            video_page.baseline(video_found, setting, name)
             for name in (video_page.LAST, video_page.MEAN)
         ]
-        assert all((ours < other).all() for other in [*others, *floors])
-        last, mean = floors
+        assert all((ours < other).all() for other in [*others, *baselines])
+        last, mean = baselines
         assert (last[3:] > mean[3:]).all()
         example = video_page.records(video_found, setting, video_page.EXAMPLE)
         assert all(run["steps"] < 50 for run in example)
