@@ -20,6 +20,8 @@ AXIS_NAMES = {
 class ShapeError(ValueError):
     """Shapes that do not fit: what was done, expected and received, and what to do."""
 
+    __module__ = __package__ or __name__  # tracebacks name what can be imported
+
 
 # --- Axis names -----------------------------------------------------------------------
 
@@ -54,7 +56,7 @@ def check_shape(x: Array, axes: str, /, **sizes: int | None) -> Array:
     >>> check_shape(np.zeros((8, 20)), "batch time channels")
     Traceback (most recent call last):
     ...
-    cnnseq_helpers.shapes.ShapeError: check_shape expected (batch, time, channels), \
+    cnnseq_helpers.ShapeError: check_shape expected (batch, time, channels), \
 got the 2 axes (8, 20). Add what is missing: x[None] adds a first axis of size 1, \
 x[..., None] a last one.
     """

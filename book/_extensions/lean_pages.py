@@ -27,6 +27,8 @@ UNUSED = re.compile(
 SEARCH = re.compile(
     r'<script src="[^"]*(searchtools|language_data|searchindex)\.js[^>]*></script>'
 )
+# Of code in the colour that all code has, and around each word of code in the text.
+PLAIN = re.compile(r'<span class="(?:n|nn|nx|p|pre|w)">([^<]*)</span>|<span></span>')
 PICTURE = re.compile(r'<img (?P<rest>[^>]*?src="(?P<source>[^"]+)"[^>]*?)/?>')
 NAMES = re.compile(r"[\w-]+")
 # An element need not have what these enclose.
@@ -48,7 +50,7 @@ def lean_styles(app: Sphinx, exception: Exception | None) -> None:
 
 
 def lean(text: str, page: Path) -> str:
-    text = UNUSED.sub("", text)
+    text = PLAIN.sub(r"\1", UNUSED.sub("", text))
     if page.name != "search.html":
         text = SEARCH.sub("", text)
     return PICTURE.sub(lambda match: with_size(match, page), text)
@@ -102,7 +104,9 @@ def may_match(selector: str, used: set[str]) -> bool:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    # After Sphinx has copied the assets, which it does late.
+    # Links to helpers are put around spans that go here.
+    app.setup_extension("helper_links")
     rewrite_pages(app, lean)
+    # After Sphinx has copied the assets, which it does late.
     app.connect("build-finished", lean_styles, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

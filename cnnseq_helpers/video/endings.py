@@ -23,6 +23,8 @@ _PARTS = {
 class ClipError(ValueError):
     """A video file or a folder of them that can't be used: which one, and why."""
 
+    __module__ = "cnnseq_helpers"  # tracebacks name what can be imported
+
 
 class Shown(NamedTuple):
     """When each frame of a file is shown, and for how long, in ticks of its clock."""

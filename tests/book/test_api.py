@@ -64,6 +64,44 @@ def test_every_entry_has_a_signature_and_no_field_without_words(html):
     assert "Alias for field" not in page.get_text()
 
 
+def test_no_module_of_the_package_is_named(html):
+    inside = {path.stem for path in (ROOT / "cnnseq_helpers").iterdir()} - {"__init__"}
+    module = re.compile(rf"cnnseq_helpers\.({'|'.join(inside)})\b")
+    assert module.search("api.html#cnnseq_helpers.tracing.reach.ReceptiveField")
+    for page in ("book/api.html", "genindex.html"):
+        assert not module.findall((html / page).read_text())
+    for page in html.rglob("*.html"):
+        links = re.findall(r'href="[^"]*api\.html#([^"]+)"', page.read_text())
+        assert not [link for link in links if module.search(link)]
+
+
+def test_every_entry_is_a_public_name_or_a_type_that_one_returns(html):
+    page = BeautifulSoup((html / "book/api.html").read_text(), "html.parser")
+    entries = {entry["id"] for entry in page.select("dl.py:not(dl.py dl.py) > dt[id]")}
+    public = {f"cnnseq_helpers.{name}" for name in cnnseq_helpers.__all__}
+    assert public <= entries
+    returned = set().union(*map(types_returned, cnnseq_helpers.__all__))
+    parts = {"ComparedLayer"}  # of which a ModelComparison is made
+    assert entries - public == returned | parts
+    # Docstrings lead there: "Returns: list of TargetProblem".
+    linked = {link["href"] for link in page.select("dl.field-list dt a")}
+    assert {f"#{name}" for name in returned} <= linked
+
+
+def types_returned(name):
+    """Return the names of those types of the package that a public name returns."""
+    helper = getattr(cnnseq_helpers, name)
+    if inspect.isclass(helper) or not callable(helper):
+        return set()
+    words = re.findall(r"\w+", str(inspect.signature(helper).return_annotation))
+    found = [getattr(inspect.getmodule(helper), word, None) for word in words]
+    return {
+        each.__name__
+        for each in found
+        if inspect.isclass(each) and each.__module__.startswith("cnnseq_helpers.")
+    }
+
+
 def test_single_files_can_be_taken_along(tmp_path):
     intro = (ROOT / "book/api.md").read_text().partition("## All names")[0]
     files = {*re.findall(r"`([\w/]+\.py)`", intro)}

@@ -156,8 +156,18 @@ def test_a_first_load_is_light(visit):
     assert statistics.median(visit(name).weight for name in pages()) <= MEDIAN
 
 
+def test_code_has_a_button_and_no_element_without_a_colour(page, address):
+    page.goto(f"{address}/notebooks/reference/error_clinic.html")
+    code = page.locator(".cell_input pre").count()
+    assert page.locator(".cell_input .copybtn").count() == code > 100
+    assert page.locator(".output .copybtn").count() == 0
+    assert (
+        page.locator("span.n, span.p, span.w, span.pre, pre > span:empty").count() == 0
+    )
+
+
 FAINT = """
-const token = [...document.querySelectorAll(".cell_input .highlight .n")].find(
+const token = [...document.querySelectorAll(".cell_input .highlight .o")].find(
   (each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }));
 token.style.color = "#999";
 token.className = "faint";

@@ -49,3 +49,33 @@ def test_the_cheat_sheet_fits_one_page_with_all_its_tables(page, address):
     text = " ".join(normalize("NFKC", sheet.extract_text()).split())
     assert len(headings) == page.locator("article table").count() == 6
     assert all(heading.rstrip("#") in text for heading in headings)
+
+
+# Words of the sheet's cells that are broken, and tables that do not fit their place.
+NOT_WHOLE = """() => {
+  const broken = [...document.querySelectorAll("article table")].filter((table) =>
+    table.getBoundingClientRect().right
+      > table.closest(".cell").getBoundingClientRect().right + 1
+  ).map((table) => table.innerText);
+  for (const cell of document.querySelectorAll("article :is(td, th)")) {
+    for (const text of cell.childNodes) { // parted by <wbr>
+      for (const word of text.data?.matchAll(/\\w+/g) ?? []) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        if (range.getClientRects().length > 1) broken.push(word[0]);
+      }
+    }
+  }
+  return broken;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("width", "media"), [(360, "screen"), (1280, "screen"), (700, "print")]
+)
+def test_the_cheat_sheet_breaks_no_word(page, address, width, media):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(media=media)
+    page.goto(f"{address}/notebooks/reference/cheat_sheet.html")
+    assert page.evaluate(NOT_WHOLE) == []

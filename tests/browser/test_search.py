@@ -158,6 +158,40 @@ def test_ordinary_search_works_as_before(page, start, words):
         results.locator(".context").first.wait_for()
 
 
+FIRST_CHAPTER = {
+    "padding/masks_in_training": (
+        "mask accuracy",
+        "loss mask",
+        "mask nan",
+        "missing steps",
+        "last real step",
+        "autoencoder mask",
+        "mask_zero",
+        "ragged fit",
+    ),
+    "padding/bucketing": ("bucket by length",),
+    "video/judging_frames": ("psnr", "blur"),
+    "video/rollouts": ("teacher forcing", "odd clips"),
+    "video/next_frame": ("next frame", "predict frames"),
+    "combining/sensor_fronts": ("spectrogram",),
+    "combining/frames_and_masks": ("TimeDistributed",),
+    "converting/logits_and_labels": ("class for each step",),
+    "converting/receptive_field": ("receptive field",),
+    "converting/cnn_lstm_to_cnn1d": ("convert LSTM",),
+}
+
+
+def test_ordinary_words_find_their_chapter_first(page, address):
+    for chapter, questions in FIRST_CHAPTER.items():
+        for words in questions:
+            page.goto(f"{address}/search.html?q={words}")
+            found(page)
+            links = page.locator("#search-results li > a").all()
+            targets = [link.get_attribute("href") for link in links]
+            chapters = [to for to in targets if not to.startswith("book/")]
+            assert chapters[0].startswith(f"notebooks/{chapter}.html"), words
+
+
 @pytest.mark.parametrize("width", [1440, 360])
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_the_results_are_accessible_and_fit_a_phone(page, address, mode, width):
