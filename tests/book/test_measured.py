@@ -278,9 +278,10 @@ def test_what_is_said_of_random_kernels_holds(page, random_page, random_found):
         for name in page.NAMES
     }
     assert [name for name in page.NAMES if lead[name] < 0] == ["GunPoint"]
-    assert lead["GunPoint"] > -0.006
+    assert lead["GunPoint"] > -0.013
+    assert lead["ACSF1"] > 0.19
     assert 0 < accuracy("random_cnn1d") - accuracy(random_page.ROCKET) < 0.005
-    assert 0.009 < accuracy("random_cnn1d") - accuracy(random_page.FEWER) < 0.013
+    assert 0.004 < accuracy("random_cnn1d") - accuracy(random_page.FEWER) < 0.007
     speeds = {name: found[f"speed/{name}"] for name in page.NAMES}
     for other in ("CNN-LSTM", "cnn1d"):
         ahead = [
@@ -290,22 +291,32 @@ def test_what_is_said_of_random_kernels_holds(page, random_page, random_found):
     rocket = [
         page.gain(speeds[n], "random_cnn1d", random_page.ROCKET) > 1 for n in page.NAMES
     ]
-    assert sum(rocket) == 4
-    for name in ("JapaneseVowels", "PickupGestureWiimoteZ"):
+    assert sum(rocket) == 3
+    others = (random_page.ROCKET, random_page.STRETCHED)
+    for name, least in {"JapaneseVowels": 0.007, "PickupGestureWiimoteZ": 0}.items():
         ours = accuracy("random_cnn1d", [name])
-        assert ours > accuracy(random_page.ROCKET, [name]) + 0.004
-        assert ours > accuracy(random_page.STRETCHED, [name]) + 0.015
+        assert min(ours - accuracy(each, [name]) for each in others) >= least
+    behind = {
+        name: accuracy("random_cnn1d", [name]) - accuracy(random_page.TAUGHT, [name])
+        for name in page.NAMES
+    }
+    assert [name for name in page.NAMES if behind[name] > 0.005] == ["ACSF1"]
 
 
 def test_kernels_stand_where_more_steps_lower_the_error_little(
     page, random_page, random_found
 ):
-    errors = {
-        steps: np.mean(
-            [random_found[f"positions/{n}/{steps}"]["error"] for n in page.NAMES]
-        )
-        for steps in random_page.POSITIONS
-    }
-    assert list(errors.values()) == sorted(errors.values(), reverse=True)
-    used = errors[random_kernels._POSITIONS]
-    assert used - min(errors.values()) < 0.01 < errors[32] - used
+    def errors(setting):
+        return {
+            value: np.mean(
+                [random_found[f"{setting}/{n}/{value}"]["error"] for n in page.NAMES]
+            )
+            for value in random_page.SETTINGS[setting]
+        }
+
+    steps = errors("_POSITIONS")
+    assert list(steps.values()) == sorted(steps.values(), reverse=True)
+    used = steps[random_kernels._POSITIONS]
+    assert used - min(steps.values()) < 0.01 < steps[64] - min(steps.values())
+    added = errors("_DEVIATION")
+    assert added[random_kernels._DEVIATION] - min(added.values()) < 0.001
