@@ -30,7 +30,7 @@ import cnnseq_helpers as helpers
 
 RESULTS = Path(__file__).with_suffix(".json")
 FRAMES, SIZE, BATCH_SIZE, POOL = 10, 32, 16, 1000
-RATES, TRIAL_SECONDS = (1e-3, 2e-3, 4e-3), 40
+RATES, TRIAL_SECONDS = (1e-3, 2e-3, 4e-3, 8e-3), 40
 PREDICTORS = {
     "recurrent": helpers.recurrent_predictor,
     "ConvLSTM": helpers.conv_lstm_predictor,
@@ -146,7 +146,7 @@ def train_long(minutes, found):
 def main():
     """Train what is missing, then write table and figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=int, default=12, help="of CPU time a model")
+    parser.add_argument("--minutes", type=int, default=30, help="of CPU time a model")
     parser.add_argument("--resume", action="store_true", help="keep what was measured")
     options = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if options.resume else {}
