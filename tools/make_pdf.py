@@ -6,13 +6,14 @@ Usage: python tools/make_pdf.py _build/html
 import logging
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 from browser import NOT_FOUND, OPTIONS, find_browser
 from combine_pages import Entry, combine, entries, read_articles
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import Fit
+from pypdf.generic import Fit, StreamObject
 
 NAME = "convolutions-and-lstms.pdf"
 WELCOME = "book/welcome.html"
@@ -67,6 +68,18 @@ def page_numbers(pdf: Path, listed: list[Entry]) -> dict[str, int]:
     }
 
 
+def _drop_needless(writer: PdfWriter) -> None:
+    """Press harder, and leave out the type of tens of thousands of tags.
+
+    What is in the tree of tags is known by its place; the standard makes it optional.
+    """
+    for entry in writer._objects:
+        if isinstance(entry, StreamObject) and entry.get("/Filter") == "/FlateDecode":
+            entry._data = zlib.compress(zlib.decompress(entry._data), 9)
+        elif isinstance(entry, dict) and entry.get("/Type") == "/StructElem":
+            del entry["/Type"]
+
+
 def add_outline(pdf: Path, listed: list[Entry]) -> None:
     """Add chapters and sections; the browser's own outline garbles broken titles."""
     reader = PdfReader(pdf)
@@ -85,6 +98,7 @@ def add_outline(pdf: Path, listed: list[Entry]) -> None:
         )
         chapter = item if entry.is_chapter else chapter
     writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
+    _drop_needless(writer)
     writer.page_mode = "/UseOutlines"
     writer.add_metadata(reader.metadata)
     writer.write(pdf)
