@@ -275,11 +275,11 @@ def jobs(found):
             yield key, lambda a=(steps, masked): cost_of_length(*a)
 
 
-def main(arguments):
-    """Measure what is missing, then write tables and a figure."""
+def measure_missing(jobs, results, arguments, machine):
+    """Measure what is missing, keep each result at once, and return all."""
     found = {}
-    if "--resume" in arguments and RESULTS.exists():
-        found = json.loads(RESULTS.read_text())
+    if "--resume" in arguments and results.exists():
+        found = json.loads(results.read_text())
     start = time.perf_counter() - found.get("minutes", 0.0) * 60
     for key, measure in jobs(found):
         if key in found:
@@ -287,16 +287,16 @@ def main(arguments):
         found[key] = measure()
         found["minutes"] = (time.perf_counter() - start) / 60
         found["measured"] = (
-            f"{date.today()}: {os.cpu_count()} cores ({platform.machine()}), no GPU, "
+            f"{date.today()}: {machine} ({platform.machine()}), no GPU, "
             f"Python {platform.python_version()}, Keras {keras.__version__}, "
             f"TensorFlow {tf.__version__}, NumPy {np.__version__}"
         )
-        RESULTS.write_text(json.dumps(found))
+        results.write_text(json.dumps(found))
         result = found[key].get("accuracy", "")
         print(f"{found['minutes']:.1f} min  {key}  {result}", flush=True)
         keras.backend.clear_session()
-    page.write(found)
+    return found
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    page.write(measure_missing(jobs, RESULTS, sys.argv[1:], f"{os.cpu_count()} cores"))

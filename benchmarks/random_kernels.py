@@ -7,12 +7,9 @@ many steps the kernels stand at is judged on the training parts alone. ``--resum
 on where a run was stopped.
 """
 
-import json
 import os
-import platform
 import sys
 import time
-from datetime import date
 from pathlib import Path
 from unittest.mock import patch
 
@@ -24,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import keras
 import numpy as np
 import random_kernels_page as page
-import tensorflow as tf
 from converting import (
     BATCH_SIZE,
     MIXED,
@@ -36,6 +32,7 @@ from converting import (
     count_right,
     in_turns,
     load,
+    measure_missing,
     ready,
     scores,
     with_kernels,
@@ -124,6 +121,21 @@ def train_student(name, seed):
     return {"accuracy": count_right(student, x_test, y_test)}
 
 
+def under_noise(name):
+    """Return accuracies for test series that are noisier than the training series."""
+    x, y, x_test, y_test = load(name)
+    right = {page.OURS: [], page.ROCKET: []}
+    for seed in SEEDS:
+        noise = np.random.default_rng(seed).normal(0, page.NOISE, x_test[0].shape)
+        for mask in x_test[1:]:
+            noise *= mask[..., None]  # MiniRocket reads the padding
+        noisy = [(x_test[0] + noise).astype("float32"), *x_test[1:]]
+        right[page.OURS].append(count_right(fitted(x, y, 1008, seed), noisy, y_test))
+        rocket = scores(with_kernels(1008, x[0], y, seed), noisy[0])
+        right[page.ROCKET].append(float(np.mean(rocket.argmax(axis=1) == y_test)))
+    return right
+
+
 def speed(name):
     """Return CPU seconds of inference for 64 series, each round in turn."""
     x, y, *_ = load(name)
@@ -136,7 +148,7 @@ def speed(name):
     return in_turns(calls, clock=time.process_time)
 
 
-def jobs():
+def jobs(found):
     """Yield each measurement's key and the function that makes it."""
     for name in ("ItalyPowerDemand", "BasicMotions"):
         (x, *_), y, *_ = load(name)
@@ -154,6 +166,7 @@ def jobs():
             for method in (page.ROCKET, page.STRETCHED)[: 1 + masked]:
                 key = f"train/{name}/{method}/{seed}"
                 yield key, lambda a=(name, method, seed): train_rocket(*a)
+        yield f"noise/{name}", lambda n=name: under_noise(n)
         yield f"speed/{name}", lambda n=name: speed(n)
     for name in NAMES:
         for seed in SEEDS:
@@ -161,26 +174,5 @@ def jobs():
             yield key, lambda a=(name, seed): train_student(*a)
 
 
-def main(arguments):
-    """Measure what is missing, then write tables and a figure."""
-    found = {}
-    if "--resume" in arguments and RESULTS.exists():
-        found = json.loads(RESULTS.read_text())
-    for key, measure in jobs():
-        if key in found:
-            continue
-        found[key] = measure()
-        found["measured"] = (
-            f"{date.today()}: one thread ({platform.machine()}), no GPU, "
-            f"Python {platform.python_version()}, Keras {keras.__version__}, "
-            f"TensorFlow {tf.__version__}, NumPy {np.__version__}"
-        )
-        RESULTS.write_text(json.dumps(found))
-        result = found[key].get("accuracy", found[key].get("error", ""))
-        print(f"{time.strftime('%H:%M')}  {key}  {result}", flush=True)
-        keras.backend.clear_session()
-    page.write(found)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    page.write(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread"))

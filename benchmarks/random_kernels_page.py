@@ -35,6 +35,8 @@ SHOWN = {
     "cnn1d": "`cnn1d`",
 }
 EPOCHS = 100
+NOISE = 0.02  # on channels of deviation 1
+NOISES = ("as they are", "with noise")
 
 
 def with_trained(found):
@@ -56,6 +58,22 @@ def unequal_table(found):
         STRETCHED: "MiniRocket, interpolated",
     }
     return accuracy_table(found, columns, names)
+
+
+def noise_table(found):
+    """Return the accuracy without noise on the test series, and with it."""
+    methods = {OURS: "`random_cnn1d`", ROCKET: "MiniRocket"}
+    heads = [f"{label}, {what}" for label in methods.values() for what in NOISES]
+    lines = [f"| | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for name in NAMES:
+        values = [
+            values
+            for method in methods
+            for values in (runs(found, name, method), found[f"noise/{name}"][method])
+        ]
+        cells = " | ".join(f"{np.mean(v):.3f} ± {np.ptp(v) / 2:.3f}" for v in values)
+        lines.append(f"| {broken(name)} | {cells} |")
+    return lines
 
 
 def speed_table(found):
@@ -123,6 +141,7 @@ def tables(found):
     return {
         "accuracy": accuracy_table(found, columns),
         "unequal": unequal_table(found),
+        "noise": noise_table(found),
         "speed": speed_table(found),
         "positions": setting_table(found, "_POSITIONS", "steps read"),
         "deviations": setting_table(found, "_DEVIATION", "deviation added"),

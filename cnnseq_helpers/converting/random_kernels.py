@@ -199,9 +199,9 @@ def random_cnn1d(
     -----
     Kernels, dilations and thresholds are those of Dempster, Schmidt and Webb,
     "MiniRocket", arXiv:2012.08791, with these differences: each channel is brought to
-    mean 0 and deviation 1; around a series stands its mean for every kernel, where half
-    of the kernels would leave the ends out; and of long series, kernels stand at some
-    128 steps.
+    mean 0 and deviation 1; around a series stands the mean of all for every kernel,
+    where half of the kernels would leave the ends out; and of long series, kernels
+    stand at some 128 steps. Noise that the training series lack can upset the answers.
 
     Examples
     --------
