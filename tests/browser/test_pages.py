@@ -167,7 +167,7 @@ def test_code_has_a_button_and_no_element_without_a_colour(page, address):
 
 
 FAINT = """
-const token = [...document.querySelectorAll(".cell_input .highlight .o")].find(
+const token = [...document.querySelectorAll(".cell_input .highlight .kn")].find(
   (each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }));
 token.style.color = "#999";
 token.className = "faint";
