@@ -3,17 +3,14 @@
 Usage: python tools/make_pdf.py _build/html
 """
 
-import logging
 import sys
 import tempfile
-import zlib
 from pathlib import Path
 
+import pikepdf
 from browser import NOT_FOUND, OPTIONS, find_browser
 from combine_pages import Entry, combine, entries, read_articles
 from playwright.sync_api import Page, sync_playwright
-from pypdf import PdfReader, PdfWriter
-from pypdf.generic import Fit, StreamObject
 
 NAME = "convolutions-and-lstms.pdf"
 WELCOME = "book/welcome.html"
@@ -60,48 +57,26 @@ def print_page(page: Page, file: Path, pdf: Path) -> None:
 
 
 def page_numbers(pdf: Path, listed: list[Entry]) -> dict[str, int]:
-    reader = PdfReader(pdf)
-    places = reader.named_destinations
-    return {
-        entry.id: reader.get_destination_page_number(places[f"/{entry.id}"]) + 1
-        for entry in listed
-    }
-
-
-def _drop_needless(writer: PdfWriter) -> None:
-    """Press harder, and leave out the type of tens of thousands of tags.
-
-    What is in the tree of tags is known by its place; the standard makes it optional.
-    """
-    for entry in writer._objects:
-        if isinstance(entry, StreamObject) and entry.get("/Filter") == "/FlateDecode":
-            entry._data = zlib.compress(zlib.decompress(entry._data), 9)
-        elif isinstance(entry, dict) and entry.get("/Type") == "/StructElem":
-            del entry["/Type"]
+    with pikepdf.open(pdf) as document:
+        numbers = {page.objgen: page.index + 1 for page in document.pages}
+        places = document.Root.Dests
+        return {entry.id: numbers[places[f"/{entry.id}"][0].objgen] for entry in listed}
 
 
 def add_outline(pdf: Path, listed: list[Entry]) -> None:
     """Add chapters and sections; the browser's own outline garbles broken titles."""
-    reader = PdfReader(pdf)
-    places = reader.named_destinations
-    # pypdf warns of the objects that it adds itself when it copies.
-    logging.getLogger("pypdf").setLevel(logging.ERROR)
-    writer = PdfWriter(clone_from=reader)
-    chapter = None
-    for entry in listed:
-        place = places[f"/{entry.id}"]
-        item = writer.add_outline_item(
-            title=entry.title,
-            page_number=reader.get_destination_page_number(place),
-            parent=None if entry.is_chapter else chapter,
-            fit=Fit.xyz(top=place.top),
-        )
-        chapter = item if entry.is_chapter else chapter
-    writer.compress_identical_objects(remove_duplicates=True, remove_unreferenced=True)
-    _drop_needless(writer)
-    writer.page_mode = "/UseOutlines"
-    writer.add_metadata(reader.metadata)
-    writer.write(pdf)
+    with pikepdf.open(pdf, allow_overwriting_input=True) as document:
+        with document.open_outline() as outline:
+            outline.root.clear()
+            for entry in listed:
+                place = document.Root.Dests[f"/{entry.id}"]
+                item = pikepdf.OutlineItem(entry.title, place)
+                last = outline.root if entry.is_chapter else outline.root[-1].children
+                last.append(item)
+        document.Root.PageMode = pikepdf.Name.UseOutlines
+        # The tags, tens of thousands of small objects, are pressed together.
+        streams = pikepdf.ObjectStreamMode.generate
+        document.save(pdf, object_stream_mode=streams, recompress_flate=True)
 
 
 def show_link(page: Path, name: str, address: str) -> None:
