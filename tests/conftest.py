@@ -41,17 +41,26 @@ def pytest_terminal_summary(terminalreporter):
 
 
 @pytest.fixture(scope="session")
-def html(tmp_path_factory, worker_id):
-    """Build the whole book afresh, once a run; return the folder of its pages."""
-    folder = tmp_path_factory.getbasetemp()
+def once(tmp_path_factory, worker_id):
+    """Return a function that fills a folder once a run, for all workers."""
+    base = tmp_path_factory.getbasetemp()
     if worker_id != "master":
-        folder = folder.parent  # that of all workers
-    with FileLock(folder / "book.lock"):
-        pages = folder / "book/_build/html"
-        if not (folder / "book/whole").exists():
-            build_book(folder / "book")
-            (folder / "book/whole").touch()
-    return pages
+        base = base.parent  # that of all workers
+
+    def once(name, fill):
+        with FileLock(base / f"{name}.lock"):
+            if not (base / f"{name}.whole").exists():
+                fill(base / name)
+                (base / f"{name}.whole").touch()
+        return base / name
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def html(once):
+    """Build the whole book afresh; return the folder of its pages."""
+    return once("book", build_book) / "_build/html"
 
 
 def build_book(folder):

@@ -1,18 +1,21 @@
 """A saved model with the package's layers loads after `import cnnseq_helpers` alone.
 
-Each test runs in a fresh process: here, other tests have imported the layers already.
+Files are loaded in a fresh process: here, other tests have imported the layers already.
 
 ``data/masked_layers.keras`` was written once, by `SAVE` run on the package as it was
 before Keras was told its names by itself, and stays as it is: files of readers last
 longer than the modules that they name. `ANSWER` is what that model said then.
 """
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 
 import keras
 import pytest
 
+import cnnseq_helpers
 from cnnseq_helpers import _registering
 from tests.conftest import sampled
 from tests.test_package import run
@@ -122,19 +125,13 @@ def test_models_of_today_load_from_every_kind_of_file(tmp_path, order):
 
 
 def test_keras_is_told_every_layer_by_its_lasting_name():
-    code = (
-        "import keras, cnnseq_helpers, pkgutil, importlib\n"
-        "known = keras.saving.get_custom_objects()\n"
-        "told = sorted(known)\n"
-        "path, start = cnnseq_helpers.__path__, 'cnnseq_helpers.'\n"
-        "for module in pkgutil.walk_packages(path, start):\n"
-        "    importlib.import_module(module.name)\n"
-        "assert sorted(known) == told, (sorted(known), told)\n"
-        "assert all(isinstance(layer, type) for layer in known.values())\n"
-        "print(*told)"
-    )
+    for module in pkgutil.walk_packages(cnnseq_helpers.__path__, "cnnseq_helpers."):
+        importlib.import_module(module.name)
+    known = keras.saving.get_custom_objects()
+    layers = {name: each for name, each in known.items() if "cnnseq_helpers>" in name}
     names = [f"cnnseq_helpers>{name}" for name in _registering._LAYERS]
-    assert run(code).split() == names
+    assert sorted(layers) == sorted(names)
+    assert all(isinstance(layer, type) for layer in layers.values())
 
 
 def test_layers_that_are_known_are_left_as_they_are():

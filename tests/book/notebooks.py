@@ -3,10 +3,15 @@
 import ast
 import base64
 import io
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
+from nbformat.v4 import new_notebook
 from PIL import Image
 
 from tools.install_cell import install_cell, repository_address
@@ -21,6 +26,18 @@ PATHS = sorted(
 
 def read(path):
     return nbformat.read(ROOT / path, as_version=4)
+
+
+def run_by_nbval(folder, cells):
+    """Return what becomes of each code cell as a test: PASSED or FAILED."""
+    nbformat.write(new_notebook(cells=cells), folder / "some.ipynb")
+    shutil.copy(ROOT / "conftest.py", folder)
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-rA"]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    lines = re.findall(r"^(\w+) some\.ipynb::Cell (\d+)", result.stdout, re.M)
+    outcomes = {int(number): outcome for outcome, number in lines}
+    assert sorted(outcomes) == list(range(len(cells))), result.stdout
+    return [outcomes[number] for number in range(len(cells))]
 
 
 def code_cells(notebook):

@@ -6,11 +6,11 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
+from .conftest import GITHUB
 from .notebooks import PATHS, ROOT
 from .small_book import build
 
 ICONS = ROOT / "book/_static/icons.css"
-GITHUB = "https://github.com/someone/sequences"
 NOTEBOOK = "notebooks/part/old.ipynb"
 EDIT = f"{GITHUB}/edit/main/"
 ISSUE = f"{GITHUB}/issues/new?title=Issue%20on%20page%20%2Fnotebooks/part/old.html"
@@ -18,43 +18,40 @@ BINDER = "https://mybinder.org/v2/gh/someone/sequences/main?urlpath=lab/tree/"
 COLAB = "https://colab.research.google.com/github/someone/sequences/blob/main/"
 
 
+def read(page):
+    return BeautifulSoup(page.read_text(), "html.parser")
+
+
 def links_away(page):
-    soup = BeautifulSoup(page.read_text(), "html.parser")
-    return {
-        link["href"] for link in soup.select(".article-header-buttons a[href^=http]")
-    }
+    links = read(page).select(".article-header-buttons a[href^=http]")
+    return {link["href"] for link in links}
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("book"), GITHUB)
-
-
-def test_a_notebook_has_all_buttons(pages):
-    found = links_away(pages / "notebooks/part/old.html")
+def test_a_notebook_has_all_buttons(published):
+    found = links_away(published / "notebooks/part/old.html")
     issues = {link for link in found if link.startswith(ISSUE)}
     assert len(issues) == 1
     launchers = {COLAB + NOTEBOOK, BINDER + NOTEBOOK}
     assert found - issues == {GITHUB, EDIT + NOTEBOOK} | launchers
 
 
-def test_the_cell_that_installs_is_in_the_notebook_and_not_on_the_page(pages):
-    assert "%pip install" in (pages / "_sources" / NOTEBOOK).read_text()
-    page = BeautifulSoup((pages / "notebooks/part/old.html").read_text(), "html.parser")
+def test_the_cell_that_installs_is_in_the_notebook_and_not_on_the_page(published):
+    assert "%pip install" in (published / "_sources" / NOTEBOOK).read_text()
+    page = read(published / "notebooks/part/old.html")
     assert [cell.get_text().strip() for cell in page.select(".cell")] == ["40 + 2"]
 
 
-def test_every_button_has_an_icon(pages):
+def test_every_button_has_an_icon(published):
     drawn = set(re.findall(r"^\.([\w-]+) \{", ICONS.read_text(), re.MULTILINE))
-    page = BeautifulSoup((pages / "notebooks/part/old.html").read_text(), "html.parser")
+    page = read(published / "notebooks/part/old.html")
     icons = page.select(".article-header-buttons i")
     assert len(icons) >= 7
     for icon in icons:
         assert drawn & set(icon["class"]), icon
 
 
-def test_a_page_without_code_is_not_launched(pages):
-    found = links_away(pages / "book/about.html")
+def test_a_page_without_code_is_not_launched(published):
+    found = links_away(published / "book/about.html")
     assert {GITHUB, f"{EDIT}book/about.md"} < found
     assert all(link.startswith(GITHUB) for link in found)
 

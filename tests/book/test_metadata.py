@@ -2,19 +2,11 @@
 
 from xml.etree import ElementTree
 
-import pytest
 from bs4 import BeautifulSoup
 
-from .small_book import build
+from .conftest import SITE
 
-SITE = "https://someone.github.io/sequences/"
 PAGE = "notebooks/part/old.html"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """Return the pages of a book whose address is set, without a slash at the end."""
-    return build(tmp_path_factory.mktemp("book"), "", SITE.rstrip("/"))
 
 
 def tags(page):

@@ -1,16 +1,11 @@
 """Results are compared within the band that is printed behind them, and only there."""
 
-import shutil
-import subprocess
-import sys
-
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_output
 
 from conftest import Banded
 
-from ..conftest import ROOT
+from .notebooks import run_by_nbval
 
 STORED = "accuracy 0.93 ± 0.03, ratio -1.50 ± 0.25 of 4 models"
 ALIKE = {
@@ -43,24 +38,19 @@ def test_beyond_its_band_or_with_other_words_it_is_not(printed):
     assert Banded(STORED) != Banded(printed)
 
 
-@pytest.mark.parametrize("kind", ["print", "expression"])
-def test_notebooks_are_compared_so(tmp_path, kind):
-    shutil.copy(ROOT / "conftest.py", tmp_path)
-    texts = ALIKE | UNLIKE
-    code = "print({!r})" if kind == "print" else "{!r}"
-    cells = [_cell(code.format(text), kind) for text in texts.values()]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "results.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-rA"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    for number, name in enumerate(texts):
-        outcome = "PASSED" if name in ALIKE else "FAILED"
-        assert f"{outcome} results.ipynb::Cell {number}" in done.stdout, name
+def test_notebooks_are_compared_so(tmp_path):
+    texts = [*ALIKE.values(), *UNLIKE.values()]
+    cells = [cell(text) for cell in (printing, ending) for text in texts]
+    expected = 2 * (["PASSED"] * len(ALIKE) + ["FAILED"] * len(UNLIKE))
+    assert run_by_nbval(tmp_path, cells) == expected
 
 
-def _cell(source, kind):
-    if kind == "print":
-        output = new_output("stream", name="stdout", text=STORED + "\n")
-    else:
-        data = {"text/plain": repr(STORED)}
-        output = new_output("execute_result", data=data, execution_count=1)
-    return new_code_cell(source, outputs=[output], execution_count=1)
+def printing(text):
+    output = new_output("stream", name="stdout", text=STORED + "\n")
+    return new_code_cell(f"print({text!r})", outputs=[output], execution_count=1)
+
+
+def ending(text):
+    data = {"text/plain": repr(STORED)}
+    output = new_output("execute_result", data=data, execution_count=1)
+    return new_code_cell(f"{text!r}", outputs=[output], execution_count=1)

@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from tools.install_cell import install_cell, put_install_cell, repository_address
 
 from .notebooks import PATHS, ROOT, code_cells, read, unclean_metadata
-from .small_book import MEASURED, build
+from .small_book import MEASURED
 
 
 def rows(page):
@@ -46,8 +46,8 @@ def test_every_notebook_is_measured(path):
     assert read(path).metadata.get("measured"), again
 
 
-def test_what_is_not_measured_is_said_to_be_so(tmp_path):
-    found = rows(build(tmp_path, "") / "book/about.html")
+def test_what_is_not_measured_is_said_to_be_so(published):
+    found = rows(published / "book/about.html")
     assert found["../notebooks/part/old.html"] == shown(MEASURED)
     new, *rest = found["../notebooks/part/new.html"]
     assert new == "not yet measured"

@@ -12,6 +12,8 @@ from keras import layers
 
 import cnnseq_helpers as helpers
 
+from ..conftest import sampled
+
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "book/_static"
 PLAIN, PADDED = "convolution", "convolution-padded"
@@ -158,15 +160,16 @@ def keras_answer(settings):
     }
 
 
-@pytest.fixture(scope="module")
-def cases():
+@pytest.fixture(scope="module", params=sampled(range(4), 4))
+def cases(request):
     """Return settings, each with Keras's answer; look at a step that exists."""
-    found = [(settings, keras_answer(settings)) for settings in random_settings(320)]
+    part = list(random_settings(320))[request.param :: 4]
+    found = [(settings, keras_answer(settings)) for settings in part]
     for settings, answer in found:
         if isinstance(answer, dict):
             settings["step"] %= len(answer["reads"])
     refused = sum(isinstance(answer, str) for _, answer in found)
-    assert 30 < refused < 120
+    assert 5 < refused < 35
     return found
 
 

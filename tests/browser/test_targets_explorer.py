@@ -69,6 +69,7 @@ def names(judged):
 # --- (a) Against Keras and check_targets ----------------------------------------------
 
 
+@pytest.mark.exhaustive  # judges all 413 choices again
 def test_the_stored_table_is_what_keras_and_check_targets_say(settings):
     assert TABLE.read_text() == make_table(), "python -m tests.browser.targets_truth"
     assert len(settings["judged"]) == 413

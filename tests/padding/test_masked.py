@@ -22,7 +22,7 @@ from cnnseq_helpers import (
     receptive_field,
 )
 
-from ..conftest import examples
+from ..conftest import examples, sampled
 
 random = np.random.default_rng(0)
 PADDINGS = ["valid", "same", "causal"]
@@ -394,7 +394,7 @@ def test_model_answers_each_series_as_if_alone(kind, lengths):
     assert_padding_invariant(MODELS[kind](), x, mask)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", sampled(MODELS, 2))
 def test_model_learns_the_same_whatever_the_padding(kind, tmp_path):
     x, mask = pad_batch([random.normal(size=(n, 2)) for n in (4, 9, 17, 12)])
     y = np.array([0, 1, 2, 0])

@@ -84,14 +84,6 @@ WRONG_HEADS = {
     for name, layer in no_softmax.items()
     for logits in (False, True)
 }
-# Those that differ in the layer alone: found each, but some are enough to be trained.
-TRAINED = {"an LSTM", "two softmaxes side by side", "the sum of two LSTMs"}
-ALIKE = [
-    f"softmax in {name}, from_logits={logits}"
-    for name in no_softmax
-    for logits in (False, True)
-    if name not in TRAINED
-]
 WRONG_HEADS |= {
     "softmax in an LSTM, one-hot": Wrong(
         stack(recurrent(layers.LSTM)),
