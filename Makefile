@@ -6,7 +6,9 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PORT ?= 8000
 # Whole files to a worker, in the order of testpaths: the longest, the notebooks, first.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A worker has one core: with more threads they would wait for each other.
+PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest \
+  --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup book pdf serve lab notebooks test test-all test-browser bench lint lock clean
 
@@ -42,10 +44,10 @@ notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
 
 test: $(READY) ## run the tests, each notebook included
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(PYTEST)
 
 test-all: test ## run what is exhaustive as well, as CI does
-	EXHAUSTIVE=1 $(BIN)/python -m pytest $(PARALLEL) -m "exhaustive or hypothesis" tests
+	EXHAUSTIVE=1 $(PYTEST) -m "exhaustive or hypothesis" tests
 
 test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 	$(BIN)/python -m pytest tests/browser

@@ -165,7 +165,7 @@ def test_nothing_is_wider_than_the_page(page, folder, articles):
 
 
 def test_the_file_is_not_large(folder):
-    assert (folder / "convolutions-and-lstms.pdf").stat().st_size < 12e6
+    assert (folder / "convolutions-and-lstms.pdf").stat().st_size < 15e6
 
 
 def test_the_welcome_page_leads_to_it(page, folder):
