@@ -170,7 +170,7 @@ FIRST_CHAPTER = {
         "ragged fit",
     ),
     "padding/bucketing": ("bucket by length",),
-    "video/judging_frames": ("psnr", "blur"),
+    "video/judging_frames": ("psnr", "ssim", "blur"),
     "video/rollouts": ("teacher forcing", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
     "combining/sensor_fronts": ("spectrogram",),
