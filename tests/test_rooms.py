@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "targets": SHAPES | {"tracing"},
     "converting": SHAPES | {"tracing", "combining", "padding"},
     "video": EXTRAS | {"tracing", "combining"},
+    "deploying": EXTRAS | {"tracing", "combining", "padding"},
     "testing": SHAPES | {"tracing"},
     "datasets": EXTRAS,
     "digits": EXTRAS,
