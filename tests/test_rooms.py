@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "padding": SHAPES,
     "targets": SHAPES | {"tracing"},
     "converting": SHAPES | {"tracing", "combining", "padding"},
-    "video": EXTRAS | {"tracing", "combining"},
+    "video": EXTRAS | {"tracing", "combining", "deploying"},
     "deploying": EXTRAS | {"tracing", "combining", "padding"},
     "testing": SHAPES | {"tracing"},
     "datasets": EXTRAS,

@@ -20,12 +20,17 @@ _CURE_MASK = (
 def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
     """Return a chunk as arrays, one for each input, if they fit model and stream."""
     inputs = graph.inputs
-    several = isinstance(chunk, dict) or len(inputs) > 1
-    parts = keras.tree.flatten(chunk) if several else [_only(chunk, inputs[0])]
+    if isinstance(chunk, dict):
+        parts = [chunk[x.name] for x in inputs if x.name in chunk]
+    elif len(inputs) > 1:
+        parts = list(chunk) if isinstance(chunk, (list, tuple)) else [chunk]
+    else:
+        parts = [_only(chunk, inputs[0])]
     if len(parts) != len(inputs):
+        names = ", ".join(x.name for x in inputs)
         raise ShapeError(
-            f"stream(chunk) expected {len(inputs)} arrays, one for each input of the "
-            f"model, got {len(parts)}. {_CURE_MASK}"
+            f"stream(chunk) expected {len(inputs)} arrays, {names}, got {len(parts)}. "
+            f"{_CURE_MASK}"
         )
     arrays = [_as_array(part, x) for part, x in zip(parts, inputs, strict=True)]
     if len({array.shape[:2] for array in arrays}) > 1:
@@ -52,16 +57,18 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
 def _only(chunk: Any, symbol: Any) -> Any:
     """Return the only array of a chunk, which may stand in a list of one."""
     single = isinstance(chunk, (list, tuple)) and len(chunk) == 1
-    nested = single and len(np.shape(chunk[0])) == len(symbol.shape)
+    nested = single and np.ndim(chunk[0]) == len(symbol.shape)
     return chunk[0] if nested else chunk
 
 
 def _as_array(part: Any, symbol: Any) -> NDArray[Any]:
     """Return a part of a chunk in the type of an input, if it has its axes."""
-    array = np.asarray(part)
     expected = (None, None, *symbol.shape[2:])
-    fits = len(array.shape) == len(expected) and array.shape[2:] == expected[2:]
-    if not fits:
+    try:
+        array = np.asarray(part)
+    except ValueError:  # arrays of different shapes in a list
+        array = np.array(None)
+    if array.ndim != len(expected) or array.shape[2:] != expected[2:]:
         raise ShapeError(
             f"stream(chunk) expected {name_axes(expected)} for {symbol.name!r}, got "
             f"{array.shape}. Keep the axes also for a single step: x[:, t : t + 1]; a "

@@ -95,31 +95,23 @@ class Piece:
 
 
 class Windows(Piece):
-    """A convolution or pooling: keeps the steps that later windows need.
+    """Windows over the steps: keeps the steps that later ones need.
 
-    The padding is done by hand, and the layer applied without, to whole windows. `left`
-    is how many steps of padding stand in front. Which steps are real is kept where a
-    mask tells it, and for means, which leave padding out.
+    The padding is done by hand: `left` steps of it stand in front. Which steps are real
+    is kept where `counts` says so.
     """
 
+    # What padding is read as.
+    value = 0.0
+
     def __init__(
-        self, layer: Any, node: Any, reach: int, left: int, built_for: int | None
+        self, layer: Any, node: Any, reach: int, stride: int, left: int, padded: bool
     ) -> None:
         super().__init__(layer, node)
-        self.reach, self.left, self.stride = reach, left, layer.strides[0]
-        self.built_for = built_for
+        self.reach, self.stride, self.left, self.padded = reach, stride, left, padded
         self.longest = {"steps": reach - 1, "real": reach - 1}
         self.mask = mask_of(node)
-        self.padded = layer.padding != "valid"
-        average = "Average" in type(layer).__name__
-        self.shares = average and (self.padded or self.mask is not None)
-        self.counts = self.shares or self.mask is not None
-        # What counts as padding never wins a maximum, and adds nothing to a sum.
-        self.value = float("-inf") if "Max" in type(layer).__name__ else 0.0
-        config = layer.get_config() | {"padding": "valid"}
-        self.valid = type(layer).from_config(config)
-        self.valid.build(tuple(node.input_tensors[0].shape))
-        self.valid.set_weights(layer.get_weights())
+        self.counts = self.mask is not None
 
     def start(self, batch: int) -> State:
         """Return the padding in front, and that the first window starts there."""
@@ -134,14 +126,12 @@ class Windows(Piece):
 
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Apply the layer to the windows that are full now."""
-        come = {
-            name: join(state[name], each) for name, each in self._read(call).items()
-        }
+        come = {name: join(state[name], each) for name, each in self.read(call).items()}
         gap, length = state["gap"], come["steps"].shape[1]
         if self.padded and end is not End.OPEN:
             unread = length - gap - self.left
             if end is End.CLOSED:
-                self._check_length(unread)
+                self.check_length(unread)
             windows = max(-(-unread // self.stride), 0)
             needed = gap + (windows - 1) * self.stride + self.reach
             missing = max(needed - length, 0) if windows else 0
@@ -159,9 +149,9 @@ class Windows(Piece):
             return self.nothing(call.steps), kept
         seen = following - self.stride + self.reach
         full = {name: part(each, gap, seen) for name, each in come.items()}
-        return [self._apply(**full)], kept
+        return [self.apply(**full)], kept
 
-    def _read(self, call: Any) -> State:
+    def read(self, call: Any) -> State:
         """Return steps, padding replaced, and which are real if that is kept."""
         steps = as_type(call.steps, self.layer.compute_dtype)
         if self.mask is not None:
@@ -171,7 +161,35 @@ class Windows(Piece):
             return {"steps": steps, "real": ops.ones(steps.shape[:2], "bool")}
         return {"steps": steps}
 
-    def _check_length(self, unread: int) -> None:
+    def check_length(self, unread: int) -> None:
+        """Refuse to close a sequence that would have been padded otherwise."""
+
+    def apply(self, steps: Any, real: Any = None) -> Any:
+        """Return the output for each of the windows that steps consist of."""
+        raise NotImplementedError
+
+
+class LayerWindows(Windows):
+    """A convolution or pooling, which is applied to whole windows, without padding."""
+
+    def __init__(
+        self, layer: Any, node: Any, reach: int, left: int, built_for: int | None
+    ) -> None:
+        stride, padded = layer.strides[0], layer.padding != "valid"
+        super().__init__(layer, node, reach, stride, left, padded)
+        self.built_for = built_for
+        average = "Average" in type(layer).__name__
+        # A mean leaves padding out, and so must know where it is.
+        self.shares = average and (padded or self.counts)
+        self.counts |= self.shares
+        # Nothing wins less than this in a maximum.
+        self.value = float("-inf") if "Max" in type(layer).__name__ else 0.0
+        config = layer.get_config() | {"padding": "valid"}
+        self.valid = type(layer).from_config(config)
+        self.valid.build(tuple(node.input_tensors[0].shape))
+        self.valid.set_weights(layer.get_weights())
+
+    def check_length(self, unread: int) -> None:
         """Refuse to close a sequence that Keras would have padded otherwise."""
         if self.built_for is None:
             return
@@ -185,7 +203,8 @@ class Windows(Piece):
                 "without close()."
             )
 
-    def _apply(self, steps: Any, real: Any = None) -> Any:
+    def apply(self, steps: Any, real: Any = None) -> Any:
+        """Apply the layer, and leave out what the mask does."""
         outputs = self.valid(steps)
         if self.shares:
             share = self.valid(ops.cast(real, steps.dtype)[..., None])
@@ -200,6 +219,43 @@ class Windows(Piece):
         if not self.padded:
             here = ops.logical_and(here, real[:, self.reach - 1 :: self.stride])
         return ops.where(here[..., None], outputs, 0)
+
+
+class Shares(Windows):
+    """RandomConvolutions: keeps at how many steps each kernel was positive so far."""
+
+    def __init__(self, layer: Any, node: Any) -> None:
+        reach = 2 * layer.reach + 1
+        super().__init__(layer, node, reach, layer.strides, layer.reach, padded=True)
+        self.counts = True
+        self.features = int(node.outputs[0].shape[-1])
+
+    def start(self, batch: int) -> State:
+        """Return the padding in front, and counts of nothing."""
+        return super().start(batch) | {"total": np.zeros((batch, self.features + 1))}
+
+    def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
+        """Count further steps."""
+        (new,), kept = super().advance(state, call, end)
+        total = state["total"]
+        if new.shape[1]:
+            total = total + np.asarray(ops.convert_to_numpy(new))[:, 0]
+        share = (total[:, 1:] / np.maximum(total[:, :1], 1) + 1) / 2
+        return [ops.cast(share, self.outputs[0][1])], kept | {"total": total}
+
+    def read(self, call: Any) -> State:
+        """Return the series in whole numbers, and which steps are real."""
+        real = (
+            ops.ones(call.steps.shape[:2], "bool") if self.mask is None else call.mask
+        )
+        return {"steps": self.layer.round_series(call.steps, call.mask), "real": real}
+
+    def apply(self, steps: Any, real: Any = None) -> Any:
+        """Return how many positions are real, and the sums of signs."""
+        last = steps.shape[1] - self.layer.reach
+        here = ops.cast(real[:, self.layer.reach : last : self.stride, None], "float32")
+        signs = self.layer.sum_signs(steps, here, self.mask is not None)
+        return ops.concatenate([ops.sum(here, axis=1), signs], axis=-1)[:, None]
 
 
 def left_padding(layer: Any, reach: int, length: int | None) -> int | None:

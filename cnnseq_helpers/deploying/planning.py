@@ -29,13 +29,14 @@ from ..tracing.graph import (
 from ..tracing.reach import keeps_rows_apart, mixes_time
 from .pieces import (
     Last,
+    LayerWindows,
     Maximum,
     Mean,
     Padding,
     Piece,
     Recurrent,
+    Shares,
     Slice,
-    Windows,
     left_padding,
     mask_of,
 )
@@ -104,10 +105,17 @@ def make_plan(model: Any, doing: str) -> Plan:
     """Plan a copy of a model, which nothing that is done to the model changes."""
     check_inputs(checked_graph_of(model, doing), doing)
     _plan(checked_graph_of(model, doing), doing)  # before the effort of a copy
-    graph = functional_of(model)
     kinds = {type(each).__name__: type(each) for each in layers_of(model)}
-    with keras.saving.custom_object_scope(kinds):
-        return _plan(graph_of(copy.deepcopy(graph)), doing)
+    try:
+        with keras.saving.custom_object_scope(kinds):
+            copied = copy.deepcopy(functional_of(model))
+    except Exception as error:
+        raise ValueError(
+            f"{doing} copies the model, as saving and loading does, and expected to be "
+            f"able to, but got {type(error).__name__}: {error} Register functions and "
+            "layers of your own: keras.saving.register_keras_serializable."
+        ) from error
+    return _plan(graph_of(copied), doing)
 
 
 def _plan(graph: Any, doing: str) -> Plan:
@@ -283,7 +291,7 @@ class _Walk:
         if length is not None:
             short = reach - 1 if layer.padding == "valid" else 0
             length = max(-(-(length - short) // stride), 0)
-        piece = Windows(layer, node, reach, left, built_for)
+        piece = LayerWindows(layer, node, reach, left, built_for)
         return piece, [arriving.through(length, stride, reach - 1 - left)]
 
     def shift(self, node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
@@ -306,8 +314,10 @@ class _Walk:
 
     def summary(self, node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
         """Return the piece of a mean or maximum of all steps."""
-        top = "Max" in type(node.operation).__name__
-        return (Maximum if top else Mean)(node.operation, node), [None]
+        kind = type(node.operation).__name__
+        if kind == "RandomConvolutions":
+            return Shares(node.operation, node), [None]
+        return (Maximum if "Max" in kind else Mean)(node.operation, node), [None]
 
     def recurrent(self, node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
         """Return the piece of a recurrent layer."""
@@ -317,7 +327,7 @@ class _Walk:
         state = [*node.arguments.args, node.arguments.kwargs.get("initial_state")][1]
         if state is not None:
             raise self.refusal(layer, *_INITIAL_STATE)
-        if not isinstance(layer.cell, _CELLS):
+        if not all(map(is_known, getattr(layer.cell, "cells", [layer.cell]))):
             raise self.refusal(layer, *_PYTHON)
         first = arriving if layer.return_sequences else None
         return Recurrent(layer, node), [first, *[None] * (len(node.outputs) - 1)]
@@ -382,13 +392,6 @@ def _by_place(layer: Any) -> bool:
 
 # --- Kinds, and why some are refused --------------------------------------------------
 
-_CELLS = (
-    keras.layers.LSTMCell,
-    keras.layers.GRUCell,
-    keras.layers.SimpleRNNCell,
-    keras.layers.StackedRNNCells,
-)
-
 _RECURRENT = {
     "LSTM",
     "GRU",
@@ -399,7 +402,7 @@ _RECURRENT = {
     "ConvLSTM3D",
 }
 
-_GLOBAL = {
+_GLOBAL = {"RandomConvolutions"} | {
     f"{masked}Global{which}Pooling1D"
     for masked in ("", "Masked")
     for which in ("Average", "Max")
