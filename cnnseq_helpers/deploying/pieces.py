@@ -186,7 +186,7 @@ class LayerWindows(Windows):
         self.value = float("-inf") if "Max" in type(layer).__name__ else 0.0
         config = layer.get_config() | {"padding": "valid"}
         self.valid = type(layer).from_config(config)
-        self.valid.build(tuple(node.input_tensors[0].shape))
+        self.valid.build((None, None, *self.trailing))
         self.valid.set_weights(layer.get_weights())
 
     def check_length(self, unread: int) -> None:

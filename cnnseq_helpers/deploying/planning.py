@@ -359,9 +359,12 @@ class _Walk:
 
 def refusal(doing: str, layer: Any, why: str, cure: str) -> ValueError:
     """Return the error that names a layer, what is wrong with it, and the cure."""
+    wanted = "that see a fixed number of steps ahead"
+    if doing == "step_model":
+        wanted = "that make one step of each, and see none ahead"
     return ValueError(
-        f"{doing} expected layers that answer for a step after a fixed number of "
-        f"further steps, but {layer.name!r} ({type(layer).__name__}) {why}. {cure}."
+        f"{doing} expected layers {wanted}, but {layer.name!r} "
+        f"({type(layer).__name__}) {why}. {cure}."
     )
 
 
