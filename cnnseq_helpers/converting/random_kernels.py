@@ -109,24 +109,33 @@ class RandomConvolutions(layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """Return at which share of the steps each kernel is positive."""
         x = self.round_series(inputs, mask)
-        # A tap that is 1 at real steps carries the threshold; padding gives 0.
         real = ones_if_real(x, mask)[:, :: self.strides]
+        padded = ops.pad(x, [(0, 0), (self.reach, self.reach), (0, 0)])
+        total = self.sum_signs(padded, real, mask is not None)
+        # As many are positive as negative where no step is real.
+        count = ops.maximum(ops.sum(real, axis=1), 1.0)
+        return (total / count + 1.0) / 2.0
+
+    def sum_signs(self, x: Any, real: Any, masked: bool) -> Any:
+        """Return at how many more positions each kernel is positive than negative.
+
+        Of whole numbers x with `reach` more steps at each end; `real` is 1 at positions
+        that count, else 0: (batch, positions, 1).
+        """
         x, real = (ops.transpose(each, (0, 2, 1)) for each in (x, real))
-        reach, steps = self._reach, ops.shape(x)[-1]
-        x = ops.pad(x, [(0, 0), (0, 0), (reach, reach)])
-        signs = []
+        reach, signs = self.reach, []
+        steps = ops.shape(x)[-1] - 2 * reach
         for group, rate in enumerate(self.dilation_rates):
             starts = [reach + (tap - _TAPS // 2) * rate for tap in range(_TAPS)]
             taps = [x[..., start : start + steps : self.strides] for start in starts]
+            # A tap that is 1 at real steps carries the threshold; padding gives 0.
             windows = ops.concatenate([*taps, real], axis=1)
-            if mask is not None:
+            if masked:
                 windows = windows * real
             parts = [self.weighting[group], -self.thresholds[group]]
             sums = ops.matmul(ops.concatenate(parts, axis=-1), windows)
             signs.append(ops.sum(ops.sign(sums), axis=-1))
-        # As many are positive as negative where no step is real.
-        count = ops.maximum(ops.sum(real, axis=-1), 1.0)
-        return (ops.concatenate(signs, axis=-1) / count + 1.0) / 2.0
+        return ops.concatenate(signs, axis=-1)
 
     def round_series(self, inputs: Any, mask: Any = None) -> Any:
         """Return series about their mean, in whole numbers, with 0 in padding."""
@@ -147,7 +156,7 @@ class RandomConvolutions(layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), **own}
 
     @property
-    def _reach(self) -> int:
+    def reach(self) -> int:
         """The steps from the middle of the widest kernel to its end."""
         return _TAPS // 2 * max(self.dilation_rates)
 

@@ -9,6 +9,7 @@ Relied on, as in Keras 3.8 to 3.15:
   ``outputs``, ``arguments`` and ``is_input``;
 - ``_inputs_struct`` and ``_outputs_struct`` of a model: what goes in and out, nested;
 - ``_keras_history`` of a symbolic tensor: its operation, and which call of it;
+- ``_outbound_nodes`` of an input of a model: what reads it;
 - ``_keras_mask`` of a symbolic tensor, which is only asked whether there is one;
 - ``_flatten_layers()`` of a layer: itself and all inside it;
 - ``_compile_config`` and ``_build_shapes_dict`` of a model: how it was compiled, built;
@@ -73,6 +74,11 @@ def carries_mask(tensor: Any) -> bool:
 def name_of_origin(tensor: Any) -> str:
     """Return the name of the operation that a symbolic tensor left."""
     return str(tensor._keras_history.operation.name)
+
+
+def is_read(tensor: Any) -> bool:
+    """Tell whether an operation reads the symbolic input of a model."""
+    return bool(tensor._keras_history.operation._outbound_nodes)
 
 
 def compile_settings(model: Any) -> dict[str, Any]:

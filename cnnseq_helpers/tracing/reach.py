@@ -243,7 +243,7 @@ def _rule(
         return _unknown(layer, "is not one of Keras's own layers or this package's")
     if not _is_plain(getattr(layer, "activation", None)):
         return _unknown(layer, "has an activation of its own")
-    if kind in WHOLE_SEQUENCE or _mixes_time(layer, rank):
+    if kind in WHOLE_SEQUENCE or mixes_time(layer, rank):
         return _whole_sequence(layer)
     if getattr(layer, "data_format", None) == "channels_first":
         return _unknown(layer, "has its channels, not time, on axis 1")
@@ -255,7 +255,7 @@ def _rule(
         left=max(reach.left for reach in reaches),
         right=max(reach.right for reach in reaches),
     )
-    if kind == "BatchApply" and not _keeps_rows_apart(layer.layer):
+    if kind == "BatchApply" and not keeps_rows_apart(layer.layer):
         return _unknown(layer, "may mix the frames that it makes one batch of")
     if kind in STEPWISE:
         return merged
@@ -310,12 +310,12 @@ def _is_plain(activation: Any) -> bool:
     return activation is None or is_own_activation(activation)
 
 
-def _keeps_rows_apart(operation: Any) -> bool:
+def keeps_rows_apart(operation: Any) -> bool:
     """Tell whether a layer or model is known not to mix the rows of a batch."""
     if operations := getattr(graph_of(operation), "operations", None):
-        return all(map(_keeps_rows_apart, operations))
+        return all(map(keeps_rows_apart, operations))
     if type(operation).__name__ in ("BatchApply", "TimeDistributed"):
-        return _keeps_rows_apart(operation.layer)
+        return keeps_rows_apart(operation.layer)
     axes = getattr(operation, "axis", -1)
     axes = axes if isinstance(axes, (tuple, list)) else [axes]
     return (
@@ -327,7 +327,7 @@ def _keeps_rows_apart(operation: Any) -> bool:
     )
 
 
-def _mixes_time(layer: Any, rank: int) -> bool:
+def mixes_time(layer: Any, rank: int) -> bool:
     """Tell whether a layer that could work step by step works along axis 0 or 1."""
     kind = type(layer).__name__
     if kind == "Dense":

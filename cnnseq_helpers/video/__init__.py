@@ -1,4 +1,4 @@
 """Clips: their files, and models that predict the frames that follow.
 
-May import `shapes`, `tracing` and `combining`.
+May import `shapes`, `tracing`, `combining` and `deploying`.
 """

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._extras import progress
+from ..deploying.streaming import Stream, to_streaming
 from ..shapes import ShapeError, check_whole, name_axes
 from ..tracing.graph import forget, kept
 from .clips import as_clips, check_pixels
-from .stepping import steps_alone, with_state
 
 _CLIPS_AT_ONCE = 50
 
@@ -63,9 +63,9 @@ def rollout(
 
     Notes
     -----
-    Where only recurrent layers look at other frames, and the number of frames is open,
-    each new frame is read once and the state is kept: the same values as from reading
-    all frames again, in less time. A `stateful` layer starts from zeros.
+    Where the number of frames is open and `to_streaming` knows what the model keeps of
+    the frames so far, each new frame is read once: the same values as from reading all
+    frames again, in less time. A `stateful` layer starts from zeros.
 
     Examples
     --------
@@ -83,12 +83,16 @@ def rollout(
     predicted = np.empty((len(clip), steps, *clip.shape[2:]), np.float32)
     calls = -(-steps // new_frames)
     at_once = model.input_shape[0] or _CLIPS_AT_ONCE
+    stream = as_stream(model) if window is None and new_frames == 1 else None
     total = calls * -(-len(clip) // at_once)
     with kept(model), progress(doing, "call", total) as bar:
         for first in range(0, len(clip), at_once):
             chunk = slice(first, first + at_once)
-            predict = _choose_way(model, clip[chunk], window, new_frames)
             frames = clip[chunk]
+            if stream is None:
+                predict = _all_again(model, frames, window, new_frames)
+            else:
+                predict = _go_on(model, stream)
             for call in range(calls):
                 frames = predict(frames)
                 done = call * new_frames
@@ -133,13 +137,31 @@ def _check_window(model: Any, clip: Frames) -> int | None:
 # --- One call -------------------------------------------------------------------------
 
 
-def _choose_way(
+def as_stream(model: Any) -> Stream | None:
+    """Return the model as a stream, if it is one that does not look ahead."""
+    try:
+        stream = to_streaming(model)
+    except ValueError:
+        return None
+    return None if stream.delay else stream
+
+
+def _go_on(model: Any, stream: Stream) -> Callable[[Frames], Frames]:
+    """Return a function of new frames, first the clip, that gives the next one."""
+    stream.reset()
+
+    def predict(frames: Frames) -> Frames:
+        outputs = _checked(model, stream(frames), frames)
+        _check_number(model, outputs.shape[1], frames.shape[1], 1)
+        return outputs[:, -1:]
+
+    return predict
+
+
+def _all_again(
     model: Any, clip: Frames, window: int | None, new_frames: int
 ) -> Callable[[Frames], Frames]:
-    """Return a function of new frames, first the clip, that gives the next ones."""
-    if window is None and new_frames == 1 and steps_alone(model):
-        step = with_state(model)
-        return lambda frames: _checked(model, step(frames), frames)[:, -1:]
+    """Return the same by showing the model all frames so far, or the last few."""
     seen = clip[:, :0]
 
     def predict(frames: Frames) -> Frames:
