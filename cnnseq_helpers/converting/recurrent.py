@@ -109,8 +109,9 @@ def _read_one_way(named: Any, layer: Any) -> Recurrent:
         ),
         (
             "stateful",
-            "remembers its state from batch to batch, and convolutions have none. "
-            "Build it with stateful=False, and give whole sequences",
+            "remembers its state from batch to batch, and layers that convolve keep "
+            "nothing between calls. Build it with stateful=False, convert it, and run "
+            "the result by to_streaming",
         ),
     ):
         if getattr(layer, setting, False) or getattr(named, setting, False):

@@ -195,7 +195,7 @@ def series_of(steps, batch=2, seed=0):
 def masked(draw):
     """Return a model with a mask, one answer or several, and the steps it needs."""
     series, mask = keras.Input((None, CHANNELS)), keras.Input((None,), dtype="bool")
-    x, real, least = series, mask, 1
+    x, real, windows = series, mask, []
     for _ in range(draw(st.integers(1, 3))):
         size, stride = draw(st.integers(1, 4)), draw(st.integers(1, 3))
         kind = draw(st.sampled_from([helpers.MaskedConv1D, *MASKED_POOLINGS]))
@@ -214,7 +214,10 @@ def masked(draw):
         layer = kind(**options)
         x, real = layer(x, mask=real), layer.compute_mask(x, real)
         rate = options.get("dilation_rate", 1)
-        least = (least - 1) * stride + (size - 1) * rate + 1  # of any padding
+        windows.append((stride, (size - 1) * rate + 1))
+    least = 1
+    for stride, reach in reversed(windows):
+        least = (least - 1) * stride + reach
     ending = draw(st.sampled_from(ENDINGS))
     x = ending()(x, mask=real)
     x = layers.LSTM(2)(x, mask=real) if len(x.shape) == 3 and draw(st.booleans()) else x
