@@ -181,14 +181,14 @@ def export_model(
             "export_model can't compare answers of Keras that are NaN or infinite. "
             "Give it an x for which they are finite."
         )
-    sizes = [batch] if batch is None else [check_whole("export_model", "batch", batch)]
-    if batch is None and form.option == "litert":
-        sizes = [None, 1]
+    sizes: list[int | None] = [None, 1] if form.option == "litert" else [None]
+    if batch is not None:
+        sizes = [check_whole("export_model", "batch", batch)]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         file = Path(folder) / f"model{target.suffix}"
         for size in sizes:
             _write(model, file, form.option, size, options)
-            operations = form.count(file)
+            operations = form.count_operations(file)
             if not any(kind.startswith("custom") for kind in operations):
                 break
         _refuse_operations(model, operations)

@@ -24,7 +24,7 @@ class Format(NamedTuple):
         As `keras.Model.export` calls it; the extra of the package has the same name.
     modules : tuple of str
         What writes the file and runs it.
-    count : callable
+    count_operations : callable
         Takes the path and returns how often each kind of operation stands in the file.
     load : callable
         Takes the path and the names of a model's inputs, and returns a function from
@@ -34,7 +34,7 @@ class Format(NamedTuple):
     name: str
     option: str
     modules: tuple[str, ...]
-    count: Callable[[Path], Counter[str]]
+    count_operations: Callable[[Path], Counter[str]]
     load: Callable[[Path, Sequence[str]], Run]
 
     def require(self) -> None:
