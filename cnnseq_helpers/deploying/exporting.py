@@ -424,7 +424,9 @@ def _find_python(model: Any) -> str:
         for operation in traced.get_concrete_function(*specs).graph.get_operations()
         if operation.type in PYTHON
     ]
-    parts = {part for name in names for part in name.split("/")}
+    # TensorFlow may have numbered a layer's scope, to make it unique.
+    scopes = [part for name in names for part in name.split("/")]
+    parts = {*scopes, *(re.sub(r"_\d+$", "", scope) for scope in scopes)}
     found = [
         f"{layer.name} ({type(layer).__name__})"
         for layer in layers_of(model, include_self=False)

@@ -107,7 +107,7 @@ SUFFIXES = ("", ".onnx", ".tflite")
 
 @pytest.mark.parametrize(
     ("name", "suffix"),
-    sampled([(name, suffix) for name in MODELS for suffix in SUFFIXES], every=4),
+    sampled([(name, suffix) for name in MODELS for suffix in SUFFIXES], every=6),
 )
 def test_the_runtime_answers_as_keras_does(name, suffix, tmp_path):
     keras.utils.set_random_seed(0)
