@@ -156,8 +156,9 @@ def export_model(
 
     Notes
     -----
-    Masks stay inputs, and an unknown time length stays unknown. TensorFlow must be the
-    backend of Keras.
+    Masks stay inputs, and an unknown time length stays unknown. Give other runtimes
+    finite numbers in the padding: an ONNX file selects by multiplying with 0, which
+    leaves NaN and infinity what they are. TensorFlow must be the backend of Keras.
 
     Examples
     --------
@@ -174,6 +175,8 @@ def export_model(
     form = _check_target(target, overwrite)
     form.require()
     _check_model(model)
+    if form.option == "litert" and options.get("representative_dataset"):
+        _refuse_loops(model)
     arrays = _read_inputs(model.inputs, x)
     wanted = _flat(model(_pack(model, arrays), training=False))
     if not all(np.isfinite(each).all() for each in wanted):
@@ -187,7 +190,12 @@ def export_model(
     with tempfile.TemporaryDirectory() as folder, _quiet():
         file = Path(folder) / f"model{target.suffix}"
         for size in sizes:
-            _write(model, file, form.option, size, options)
+            try:
+                _write(model, file, form.option, size, options)
+            except Exception:
+                if size == sizes[-1]:
+                    raise
+                continue
             operations = form.count_operations(file)
             if not any(kind.startswith("custom") for kind in operations):
                 break
@@ -265,6 +273,18 @@ def _check_model(model: Any) -> None:
                 f"export_model can't take {layer.name} ({type(layer).__name__}) with "
                 "stateful=True: a file keeps nothing from one call to the next. Export "
                 "a model of one step, which hands its states in and out: step_model."
+            )
+
+
+def _refuse_loops(model: Any) -> None:
+    """Refuse what ends the whole process: tensorflow/tensorflow#75140."""
+    for layer in layers_of(model):
+        if isinstance(layer, keras.layers.RNN) and not layer.unroll:
+            raise ValueError(
+                f"export_model can't quantise {layer.name} ({type(layer).__name__}) by "
+                "a representative_dataset: LiteRT's converter crashes on loops. Leave "
+                "representative_dataset out, which quantises weights alone; or build "
+                "the model with unroll=True; or take its step_model or to_cnn1d."
             )
 
 

@@ -264,14 +264,10 @@ def test_half_precision_elsewhere_changes_nothing(fitted):
 
 @pytest.fixture(scope="module", params=["", ".onnx", ".tflite"])
 def exported(request, fitted, tmp_path_factory):
-    """Return the model with a mask and one without, in another runtime."""
-    x, y, mask = made()
-    path = tmp_path_factory.mktemp("exported")
-    plain = random_cnn1d(x, y, kernels=84)
-    return {
-        fitted: export_model(fitted, path / f"masked{request.param}", [x, mask]),
-        plain: export_model(plain, path / f"plain{request.param}", x),
-    }
+    """Return the model as another runtime runs it."""
+    x, _, mask = made()
+    path = tmp_path_factory.mktemp("exported") / f"model{request.param}"
+    return export_model(fitted, path, [x, mask])
 
 
 @given(
@@ -281,12 +277,14 @@ def exported(request, fitted, tmp_path_factory):
     seed=st.integers(0, 99),
 )
 @examples(24)
-def test_other_runtimes_answer_as_keras_does(exported, rows, steps, garbage, seed):
+def test_other_runtimes_answer_as_keras_does(
+    fitted, exported, rows, steps, garbage, seed
+):
     """Whatever the length, the mask, and what stands in the padding."""
     x, _, mask = made(rows, steps, seed=seed)
     x = np.where(mask[..., None], x, np.float32(garbage))
-    for (model, run), given_x in zip(exported.items(), ([x, mask], x), strict=True):
-        np.testing.assert_allclose(run(given_x), model(given_x), rtol=1e-5, atol=1e-5)
+    wanted = fitted([x, mask])
+    np.testing.assert_allclose(exported([x, mask]), wanted, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
@@ -294,10 +292,11 @@ def test_keras_itself_exports_features_in_front_of_another_head(fitted, tmp_path
     features = fitted.get_layer("normalised").output
     model = keras.Model(fitted.inputs, keras.layers.Dense(3)(features))
     x, _, mask = made(seed=1)
+    wanted = model([x, mask])  # Keras 3.15 exports nothing that was never called
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     (found,) = session.run(None, {"series": x, "mask": mask})
-    np.testing.assert_allclose(found, model([x, mask]), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_the_head_alone_is_trained_on(fitted):

@@ -25,6 +25,7 @@ from cnnseq_helpers import (
 from ..conftest import ROOT, sampled
 
 CLIP = (6, 16, 16, 1)
+X = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
 
 
 def moved(model):
@@ -227,6 +228,42 @@ def test_quantised_models_are_compared_too(tmp_path):
     assert 1e-4 < exported.difference < 0.1
 
 
+@pytest.mark.parametrize("inner", [layers.LSTM(4), layers.Bidirectional(layers.GRU(4))])
+def test_loops_are_not_quantised_by_samples(inner, tmp_path):
+    model = sequential(inner)
+    options = {"optimizations": [tf.lite.Optimize.DEFAULT], "tolerance": 0.1}
+    samples = {"representative_dataset": lambda: ([row[None]] for row in X)}
+    with pytest.raises(ValueError, match="unroll=True"):
+        export_model(model, tmp_path / "a.tflite", X, **options, **samples)
+    exported = export_model(model, tmp_path / "a.tflite", X, **options)
+    assert (exported.batch, exported.loops > 0) == (1, True)
+
+
+def test_a_layer_without_its_loop_is_quantised_by_samples(tmp_path):
+    model = sequential(layers.LSTM(4, unroll=True))
+    options = {"optimizations": [tf.lite.Optimize.DEFAULT], "tolerance": 0.1}
+    samples = {"representative_dataset": lambda: ([row[None]] for row in X)}
+    exported = export_model(model, tmp_path / "a.tflite", X, **options, **samples)
+    assert (exported.batch, exported.loops) == (None, 0)
+    assert exported.operations["QUANTIZE"] > 0
+
+
+@pytest.mark.exhaustive
+def test_without_the_refusal_the_process_would_crash(tmp_path):
+    """When this fails, TensorFlow has mended its issue 75140: refuse no longer."""
+    code = (
+        "import keras, numpy as np, tensorflow as tf\n"
+        "model = keras.Sequential([keras.Input((20, 3)), keras.layers.LSTM(4)])\n"
+        "spec = keras.InputSpec(shape=(1, 20, 3), dtype='float32')\n"
+        "rows = lambda: ([np.ones((1, 20, 3), 'float32')] for _ in range(3))\n"
+        f"model.export({str(tmp_path / 'a.tflite')!r}, format='litert', "
+        "input_signature=[spec], optimizations=[tf.lite.Optimize.DEFAULT], "
+        "representative_dataset=rows)"
+    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True).returncode < 0
+
+
 def test_nothing_is_printed_and_the_model_stays_as_it_was(tmp_path, capfd):
     model = adapted()
     before = {k: v for layer in model.layers for k, v in vars(layer).items()}
@@ -275,7 +312,6 @@ class Own(keras.Model):
         return inputs
 
 
-X = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
 TWO = [X, np.ones((2, 20), bool)]
 MASKED = cnn1d((20, 3), 4, masked=True)
 PLAIN = sequential(layers.Flatten())
