@@ -131,7 +131,8 @@ def export_model(
         Replace a file, or a SavedModel, that stands at the path.
     **options
         For ``model.export``: ``opset_version`` of ONNX, or settings of LiteRT's
-        converter, such as ``optimizations`` and ``representative_dataset``.
+        converter, such as ``optimizations`` and ``representative_dataset``, a function
+        without arguments that returns samples as the model takes them, in lists.
 
     Returns
     -------
@@ -175,8 +176,10 @@ def export_model(
     form = _check_target(target, overwrite)
     form.require()
     _check_model(model)
-    if form.option == "litert" and options.get("representative_dataset"):
+    if samples := options.get("representative_dataset"):
         _refuse_loops(model)
+        if len(model.inputs) > 1:
+            options["representative_dataset"] = lambda: _by_name(model, samples)
     arrays = _read_inputs(model.inputs, x)
     wanted = _flat(model(_pack(model, arrays), training=False))
     if not all(np.isfinite(each).all() for each in wanted):
@@ -358,6 +361,12 @@ def _pack(model: Any, arrays: list[Any]) -> Any:
 
 def _names(model: Any) -> list[str]:
     return [each.name for each in model.inputs]
+
+
+def _by_name(model: Any, samples: Callable[[], Any]) -> Iterator[dict[str, Any]]:
+    """Yield samples as LiteRT's converter takes them in any order of the inputs."""
+    for sample in samples():
+        yield dict(zip(_names(model), _read_inputs(model.inputs, sample), strict=True))
 
 
 @contextmanager

@@ -248,6 +248,19 @@ def test_a_layer_without_its_loop_is_quantised_by_samples(tmp_path):
     assert exported.operations["QUANTIZE"] > 0
 
 
+def test_samples_of_several_inputs_are_given_as_to_keras(tmp_path):
+    """LiteRT's converter has an order of its own."""
+    step = step_model(sequential(layers.Conv1D(4, 3, padding="causal"), layers.GRU(4)))
+    x = drawn(step, rows=8)
+    exported = export_model(
+        *(step, tmp_path / "a.tflite", x),
+        tolerance=0.1,
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        representative_dataset=lambda: zip(*([r[None] for r in a] for a in x)),
+    )
+    assert (exported.loops, exported.operations["QUANTIZE"] > 0) == (0, True)
+
+
 @pytest.mark.exhaustive
 def test_without_the_refusal_the_process_would_crash(tmp_path):
     """When this fails, TensorFlow has mended its issue 75140: refuse no longer."""
