@@ -52,6 +52,8 @@ def test_shapes_work_without_any_library():
         ("sklearn", "moving_digits(1, seed=0)", "data"),
         ("matplotlib", "use_book_style()", "plot"),
         ("av", "read_clip('README.md')", "video"),
+        ("onnxruntime", "export_model(None, 'model.onnx', None)", "onnx"),
+        ("ai_edge_litert", "export_model(None, 'model.tflite', None)", "litert"),
     ],
 )
 def test_a_missing_package_names_its_extra(package, name, extra):

@@ -16,7 +16,8 @@ from importlib.util import find_spec
 
 if find_spec("cnnseq_helpers") is None:  # as on Colab
     %pip install --quiet "{requirement}\""""
-EXTRAS = "[data,plot,video]"
+EXTRAS = ("data", "plot", "video")
+RUNTIMES = ("onnx", "litert")  # for the notebooks that export
 CLONE = "../.."  # the notebooks lie two folders below the root
 TAG = "remove-cell"
 
@@ -25,10 +26,16 @@ def repository_address() -> str:
     return yaml.safe_load(CONFIG.read_text())["repository"]["url"]
 
 
-def install_cell(address: str) -> NotebookNode:
-    online = f"cnnseq-helpers{EXTRAS} @ git+{address}"
+def extras_of(notebook: NotebookNode) -> tuple[str, ...]:
+    exports = any("import onnxruntime" in cell.source for cell in notebook.cells)
+    return EXTRAS + RUNTIMES * exports
+
+
+def install_cell(address: str, extras: tuple[str, ...] = EXTRAS) -> NotebookNode:
+    names = f"[{','.join(extras)}]"
+    online = f"cnnseq-helpers{names} @ git+{address}"
     return new_code_cell(
-        SOURCE.format(requirement=online if address else CLONE + EXTRAS),
+        SOURCE.format(requirement=online if address else CLONE + names),
         id="install-helpers",
         metadata={"tags": [TAG]},
     )
@@ -42,4 +49,4 @@ def put_install_cell(notebook: NotebookNode, address: str) -> None:
     first = kinds.index("code")
     if TAG in notebook.cells[first].metadata.get("tags", []):
         del notebook.cells[first]
-    notebook.cells.insert(first, install_cell(address))
+    notebook.cells.insert(first, install_cell(address, extras_of(notebook)))

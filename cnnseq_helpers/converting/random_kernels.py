@@ -241,9 +241,11 @@ def random_cnn1d(
         for rows in np.array_split(np.arange(len(x)), -(-len(x) // 64))
     ]
     shares = np.concatenate(found)
-    normalise = layers.Normalization(
-        mean=shares.mean(axis=0),
-        variance=shares.var(axis=0) + _DEVIATION**2,
+    # Not keras.layers.Normalization, which ONNX files of Keras 3.15 lack the values of.
+    scale = 1 / np.sqrt(shares.var(axis=0) + _DEVIATION**2)
+    normalise = layers.Rescaling(
+        scale.tolist(),
+        (-shares.mean(axis=0) * scale).tolist(),
         dtype="float32",
         name="normalised",
     )

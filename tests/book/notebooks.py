@@ -14,7 +14,7 @@ import nbformat
 from nbformat.v4 import new_notebook
 from PIL import Image
 
-from tools.install_cell import install_cell, repository_address
+from tools.install_cell import extras_of, install_cell, repository_address
 
 ROOT = Path(__file__).parents[2]
 PATHS = sorted(
@@ -125,7 +125,7 @@ def undescribed_pictures(notebook):
 def missing_install_cell(notebook):
     """The cell stands first, as `make notebooks` writes it for the address set now."""
     first = code_cells(notebook)[0]
-    expected = install_cell(repository_address())
+    expected = install_cell(repository_address(), extras_of(notebook))
     same = all(first[key] == expected[key] for key in ("source", "metadata", "outputs"))
     return [] if same else [f"the first cell is not the install cell: {first.source}"]
 
@@ -147,6 +147,9 @@ def machine_paths(notebook):
     return [p for p in ("site-packages", "/home/", "/Users/", str(ROOT)) if p in text]
 
 
+ALLOWED = {"aeon", "keras", "numpy", "onnxruntime", "sklearn", "tensorflow"}
+
+
 def missing_short_answer(notebook):
     """Right behind the title, in code that needs nothing of ours and can be pasted.
 
@@ -163,7 +166,7 @@ def missing_short_answer(notebook):
         for name in [getattr(node, "module", None), *(n.name for n in node.names)]
         if name and (isinstance(node, ast.Import) or name == node.module)
     }
-    if others := imported - {"aeon", "keras", "numpy", "sklearn", "tensorflow"}:
+    if others := imported - ALLOWED:
         faults.append(f"the short answer imports {sorted(others)}")
     lines = [line for line in answer.source.splitlines() if line.strip()]
     if len(lines) > 15:

@@ -76,3 +76,9 @@ def test_the_install_cell_is_renewed_where_it_stands():
     put_install_cell(notebook, "https://github.com/someone/sequences")
     assert "git+https://github.com/someone/sequences" in notebook.cells[1].source
     assert [cell.source for cell in notebook.cells[2:]] == ["1"]
+
+
+def test_a_notebook_that_exports_installs_the_runtimes():
+    notebook = new_notebook(cells=[new_code_cell("import onnxruntime")])
+    put_install_cell(notebook, "")
+    assert '"../..[data,plot,video,onnx,litert]"' in notebook.cells[0].source

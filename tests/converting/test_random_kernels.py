@@ -4,8 +4,8 @@ import itertools
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
-import tensorflow as tf
 from aeon.transformations.collection.convolution_based import MiniRocket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +18,7 @@ from cnnseq_helpers import (
     cnn1d,
     compare_models,
     distill,
+    export_model,
     load_dataset,
     pad_batch,
     random_cnn1d,
@@ -261,30 +262,41 @@ def test_half_precision_elsewhere_changes_nothing(fitted):
     np.testing.assert_array_equal(model([x, mask]), fitted([x, mask]))
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_it_runs_in_litert(tmp_path):
-    x, y, _ = made()
-    model = random_cnn1d(x, y, kernels=168)
-    model.export(tmp_path / "model", verbose=False)
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "model"))
-    interpreter = tf.lite.Interpreter(model_content=converter.convert())
-    for steps in (50, 80):
-        series = made(1, steps, seed=2)[0]
-        given = interpreter.get_input_details()[0]
-        interpreter.resize_tensor_input(given["index"], series.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], series)
-        interpreter.invoke()
-        found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-        np.testing.assert_allclose(found, model(series), rtol=1e-5, atol=1e-5)
+@pytest.fixture(scope="module", params=["", ".onnx", ".tflite"])
+def exported(request, fitted, tmp_path_factory):
+    """Return the model as another runtime runs it."""
+    x, _, mask = made()
+    path = tmp_path_factory.mktemp("exported") / f"model{request.param}"
+    return export_model(fitted, path, [x, mask])
 
 
-def test_it_exports_to_a_saved_model(fitted, tmp_path):
-    x, _, mask = made(5, 60, seed=1)
-    fitted.export(tmp_path / "model", verbose=False)
-    served = tf.saved_model.load(tmp_path / "model")
-    found = served.serve([tf.constant(x), tf.constant(mask)])
-    np.testing.assert_allclose(found, fitted([x, mask]), rtol=1e-5, atol=1e-5)
+@given(
+    rows=st.integers(1, 4),
+    steps=st.sampled_from([1, 2, 9, 49, 50, 133]),
+    garbage=st.sampled_from([0.0, 7.0, -1e6]),
+    seed=st.integers(0, 99),
+)
+@examples(24)
+def test_other_runtimes_answer_as_keras_does(
+    fitted, exported, rows, steps, garbage, seed
+):
+    """Whatever the length, the mask, and what stands in the padding."""
+    x, _, mask = made(rows, steps, seed=seed)
+    x = np.where(mask[..., None], x, np.float32(garbage))
+    wanted = fitted([x, mask])
+    np.testing.assert_allclose(exported([x, mask]), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+def test_keras_itself_exports_features_in_front_of_another_head(fitted, tmp_path):
+    features = fitted.get_layer("normalised").output
+    model = keras.Model(fitted.inputs, keras.layers.Dense(3)(features))
+    x, _, mask = made(seed=1)
+    wanted = model([x, mask])  # Keras 3.15 exports nothing that was never called
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(None, {"series": x, "mask": mask})
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_the_head_alone_is_trained_on(fitted):
