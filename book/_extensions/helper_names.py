@@ -21,6 +21,8 @@ from sphinx.transforms import SphinxTransform
 
 import cnnseq_helpers
 from cnnseq_helpers.datasets import Dataset
+from cnnseq_helpers.deploying.exporting import ExportedModel
+from cnnseq_helpers.deploying.streaming import Stream
 from cnnseq_helpers.padding.buckets import BucketBatches
 from cnnseq_helpers.plotting import Animation
 from cnnseq_helpers.targets.checking import TargetProblem
@@ -34,9 +36,11 @@ RESULTS = {
         BucketBatches,
         ComparedLayer,
         Dataset,
+        ExportedModel,
         ModelComparison,
         ReceptiveField,
         ShapeTrace,
+        Stream,
         TargetProblem,
     )
 }
