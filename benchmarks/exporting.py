@@ -152,7 +152,7 @@ def load(name):
     x_train, x_test = data.x_train, data.x_test
     if isinstance(x_train, list):
         steps = max(map(len, [*x_train, *x_test]))
-        x_train, x_test = (helpers.pad_batch(x, steps)[0] for x in (x_train, x_test))
+        x_train, x_test = (helpers.pad_batch(x, length=steps)[0] for x in (x_train, x_test))
     mean, deviation = x_train.mean(axis=(0, 1)), x_train.std(axis=(0, 1))
     series = [((x - mean) / deviation).astype("float32") for x in (x_train, x_test)]
     return *series, data.y_train, data.y_test
@@ -222,7 +222,7 @@ def bits_table(folder):
                 for way, run in runs.items():
                     right = np.mean(np.argmax(run(x_test), axis=-1) == y_test)
                     found.setdefault((kind, way), {}).setdefault(name, []).append(right)
-                print(name, kind, seed, flush=True)
+                print(name, kind, seed, right, flush=True)
     lines = [f"| | {' | '.join(SETS)} |", "|---" * (len(SETS) + 1) + "|"]
     for (kind, way), values in found.items():
         cells = [f"{np.mean(v):.3f} ± {np.ptp(v) / 2:.3f}" for v in values.values()]
