@@ -152,7 +152,9 @@ def load(name):
     x_train, x_test = data.x_train, data.x_test
     if isinstance(x_train, list):
         steps = max(map(len, [*x_train, *x_test]))
-        x_train, x_test = (helpers.pad_batch(x, length=steps)[0] for x in (x_train, x_test))
+        x_train, x_test = (
+            helpers.pad_batch(x, length=steps)[0] for x in (x_train, x_test)
+        )
     mean, deviation = x_train.mean(axis=(0, 1)), x_train.std(axis=(0, 1))
     series = [((x - mean) / deviation).astype("float32") for x in (x_train, x_test)]
     return *series, data.y_train, data.y_test
