@@ -1,9 +1,10 @@
 """Export the book's models, time them, and write the tables of the book's pages.
 
-Usage: python benchmarks/exporting.py
+Usage: python benchmarks/exporting.py [models] [bits] [speed]
 
-The first table says which models convert to which runtime. The second is the median
-time of a call, for one series and for 64; the ways take turns.
+The first table says which models convert to which runtime. The second is the accuracy
+of models in whole numbers of 8 bits. The third is the median time of a call, for one
+series and for 64; the ways take turns.
 """
 
 import os
@@ -25,6 +26,8 @@ import cnnseq_helpers as helpers
 
 HERE = Path(__file__).parent
 SERIES, CLIP = (100, 6), (10, 32, 32, 1)
+SETS = ("ItalyPowerDemand", "BasicMotions", "JapaneseVowels")
+SEEDS, EPOCHS, RATE = range(3), 60, 3e-3
 FORMATS = {"SavedModel": "", "ONNX": ".onnx", "LiteRT": ".tflite"}
 ROUNDS = 30
 
@@ -143,39 +146,140 @@ def speed_table(models, found):
     return lines, times
 
 
+def load(name):
+    """Return series, padded with zeros and standardised by channel, and labels."""
+    data = helpers.load_dataset(name)
+    x_train, x_test = data.x_train, data.x_test
+    if isinstance(x_train, list):
+        steps = max(map(len, [*x_train, *x_test]))
+        x_train, x_test = (
+            helpers.pad_batch(x, length=steps)[0] for x in (x_train, x_test)
+        )
+    mean, deviation = x_train.mean(axis=(0, 1)), x_train.std(axis=(0, 1))
+    series = [((x - mean) / deviation).astype("float32") for x in (x_train, x_test)]
+    return *series, data.y_train, data.y_test
+
+
+def train(kind, x, y, seed):
+    """Return a trained model with causal convolutions."""
+    keras.utils.set_random_seed(seed)
+    options = {"padding": "causal", "activation": "relu"}
+    middle = [keras.layers.LSTM(32)]
+    if kind == "1D-CNN":
+        pool = keras.layers.GlobalAveragePooling1D()
+        middle = [keras.layers.Conv1D(32, 5, **options), pool]
+    first = keras.layers.Conv1D(32, 5, **options)
+    head = keras.layers.Dense(int(y.max()) + 1)
+    series = keras.Input(x.shape[1:], name="series")
+    model = keras.Sequential([series, first, *middle, head])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(RATE), loss)
+    model.fit(x, y, 32, EPOCHS, verbose=0)
+    return model
+
+
+def steps_of(step, answer, x):
+    """Yield what a step model is given, and what it answers, step after step."""
+    states = [np.zeros((len(x), *s.shape[1:]), "float32") for s in step.inputs[1:]]
+    for at in range(x.shape[1]):
+        given = [x[:, at : at + 1], *states]
+        found, *states = map(np.asarray, answer(given))
+        yield given, found
+
+
+def in_eight_bits(kind, model, x, folder):
+    """Yield functions from series to logits, by how the model was quantised."""
+    options = {
+        "optimizations": [tf.lite.Optimize.DEFAULT],
+        "tolerance": np.inf,
+        "overwrite": True,
+    }
+    file = folder / "model.tflite"
+    if kind == "1D-CNN":
+        rows = {"representative_dataset": lambda: ([row[None]] for row in x)}
+        yield "all in 8 bits", helpers.export_model(model, file, x, **options, **rows)
+        return
+    yield "weights only", helpers.export_model(model, file, x, batch=1, **options)
+    step = helpers.step_model(model)
+    seen = [given for given, _ in steps_of(step, step, x[:20])]
+    samples = {
+        "representative_dataset": lambda: (
+            [part[row : row + 1] for part in given] for given in seen for row in (0, 9)
+        )
+    }
+    stepped = helpers.export_model(step, file, seen[9], **options, **samples)
+    yield "step model", lambda x: list(steps_of(step, stepped, x))[-1][1]
+
+
+def bits_table(folder):
+    """Return test accuracies in float32 and in whole numbers of 8 bits."""
+    found = {}
+    for name in SETS:
+        x, x_test, y, y_test = load(name)
+        for kind in ("CNN-LSTM", "1D-CNN"):
+            for seed in SEEDS:
+                model = train(kind, x, y, seed)
+                runs = {"": lambda x, model=model: model.predict(x, verbose=0)}
+                runs |= dict(in_eight_bits(kind, model, x, folder))
+                for way, run in runs.items():
+                    right = np.mean(np.argmax(run(x_test), axis=-1) == y_test)
+                    found.setdefault((kind, way), {}).setdefault(name, []).append(right)
+                print(name, kind, seed, right, flush=True)
+    lines = [f"| | {' | '.join(SETS)} |", "|---" * (len(SETS) + 1) + "|"]
+    for (kind, way), values in found.items():
+        cells = [f"{np.mean(v):.3f} ± {np.ptp(v) / 2:.3f}" for v in values.values()]
+        label = f"{kind}, {way}" if way else f"{kind}, float32"
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return lines
+
+
 def written(milliseconds):
     """Write two significant digits."""
     digits = max(0, 1 - int(np.floor(np.log10(milliseconds))))
     return f"{milliseconds:.{digits}f}"
 
 
-def main():
-    """Export, measure, and write the tables."""
-    began = time.perf_counter()
-    keras.utils.set_random_seed(0)
-    models = build()
-    with TemporaryDirectory() as folder:
-        found = export_all(models, Path(folder))
-        timed = {name: models[name] for name in list(models)[:5]}
-        speed, times = speed_table(timed, found)
+def describe(began):
+    """Say where and when."""
     minutes = (time.perf_counter() - began) / 60
-    lstm = next(iter(models))
-    first = {
-        way: times[lstm, 1, way, "first"] for way in ("`predict`", "`tf.function`")
-    }
-    told = ", ".join(f"{1000 * s:.0f} ms for {way}" for way, s in first.items())
-    measured = (
+    return (
         f"Measured on {date.today()} in {minutes:.0f} minutes: {os.cpu_count()} cores "
         f"({platform.machine()}), no GPU; Python {platform.python_version()}, Keras "
         f"{keras.__version__}, TensorFlow {tf.__version__}, ONNX Runtime "
         f"{onnxruntime.__version__}."
     )
-    warm = f"The first call of all, in which functions are traced, took {told}."
-    table = models_table(models, found)
-    (HERE / "exporting_models.md").write_text("\n".join(table) + "\n")
-    text = [*speed, "", warm, "", measured]
-    (HERE / "exporting_speed.md").write_text("\n".join(text) + "\n")
+
+
+def write(name, lines):
+    """Write a table."""
+    (HERE / f"exporting_{name}.md").write_text("\n".join(lines) + "\n")
+
+
+def main(parts):
+    """Export, measure, and write the tables."""
+    began = time.perf_counter()
+    keras.utils.set_random_seed(0)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        if "bits" in parts:
+            write("bits", bits_table(folder))
+        if not {"models", "speed"} & {*parts}:
+            return
+        models = build()
+        if "models" not in parts:
+            models = dict(list(models.items())[:5])
+        found = export_all(models, folder)
+        if "models" in parts:
+            write("models", models_table(models, found))
+        if "speed" in parts:
+            speed, times = speed_table(dict(list(models.items())[:5]), found)
+            first = [
+                f"{1000 * times['`cnn_lstm`', 1, way, 'first']:.0f} ms for {way}"
+                for way in ("`predict`", "`tf.function`")
+            ]
+            text = f"The first call, which traces, took {' and '.join(first)}."
+            write("speed", [*speed, "", text, "", describe(began)])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1:] or ["models", "bits", "speed"])

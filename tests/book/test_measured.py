@@ -332,3 +332,38 @@ def test_kernels_stand_where_more_steps_lower_the_error_little(
     assert used - min(steps.values()) < 0.01 < steps[64] - min(steps.values())
     added = errors("_DEVIATION")
     assert added[random_kernels._DEVIATION] - min(added.values()) < 0.001
+
+
+def table(name):
+    """Return the rows of a stored table, by their first cells."""
+    lines = (BENCHMARKS / name).read_text().splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return rows[0], rows[1:]
+
+
+def test_exported_models_answer_as_before():
+    """As the chapter says: any batch where there is no loop, and a few millionths."""
+    _, rows = table("exporting_models.md")
+    assert len(rows) == 12
+    for name, *_, loops, batch, difference in rows:
+        assert (batch == "1") == (loops != "0"), name
+        assert float(difference) < 5e-6, name
+
+
+def test_a_call_of_an_exported_file_is_hundreds_of_times_as_fast():
+    (_, _, *ways), rows = table("exporting_speed.md")
+    for _, series, *cells in rows:
+        times = dict(zip(ways, map(float, cells), strict=True))
+        if series == "1":
+            assert times["`predict`"] > 200 * times["ONNX"]
+            assert times["`predict`"] > 10 * times["`tf.function`"]
+
+
+def test_eight_bits_cost_what_the_chapter_says():
+    _, rows = table("exporting_bits.md")
+    found = {row[0]: [float(cell.split()[0]) for cell in row[1:]] for row in rows}
+    for way in ("weights only", "step model"):
+        pairs = zip(found["CNN-LSTM, float32"], found[f"CNN-LSTM, {way}"], strict=True)
+        assert max(before - after for before, after in pairs) < 0.02
+    pairs = zip(found["1D-CNN, float32"], found["1D-CNN, all in 8 bits"], strict=True)
+    assert max(before - after for before, after in pairs) < 0.02
