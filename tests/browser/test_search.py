@@ -171,7 +171,7 @@ FIRST_CHAPTER = {
     ),
     "padding/bucketing": ("bucket by length",),
     "video/judging_frames": ("psnr", "ssim", "blur"),
-    "video/rollouts": ("teacher forcing", "odd clips"),
+    "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
     "combining/sensor_fronts": ("spectrogram",),
     "combining/frames_and_masks": ("TimeDistributed",),
