@@ -350,20 +350,24 @@ def test_exported_models_answer_as_before():
         assert float(difference) < 5e-6, name
 
 
-def test_a_call_of_an_exported_file_is_hundreds_of_times_as_fast():
+def test_a_call_of_an_exported_file_is_a_hundred_times_as_fast():
     (_, _, *ways), rows = table("exporting_speed.md")
     for _, series, *cells in rows:
         times = dict(zip(ways, map(float, cells), strict=True))
         if series == "1":
-            assert times["`predict`"] > 200 * times["ONNX"]
+            assert times["`predict`"] > 100 * times["ONNX"]
             assert times["`predict`"] > 10 * times["`tf.function`"]
 
 
 def test_eight_bits_cost_what_the_chapter_says():
     _, rows = table("exporting_bits.md")
     found = {row[0]: [float(cell.split()[0]) for cell in row[1:]] for row in rows}
-    for way in ("weights only", "step model"):
-        pairs = zip(found["CNN-LSTM, float32"], found[f"CNN-LSTM, {way}"], strict=True)
-        assert max(before - after for before, after in pairs) < 0.02
-    pairs = zip(found["1D-CNN, float32"], found["1D-CNN, all in 8 bits"], strict=True)
-    assert max(before - after for before, after in pairs) < 0.02
+    pairs = [
+        ("CNN-LSTM, float32", "CNN-LSTM, weights only"),
+        ("1D-CNN, float32", "1D-CNN, all in 8 bits"),
+    ]
+    for plain, quantised in pairs:
+        assert np.max(np.subtract(found[plain], found[quantised])) < 0.01
+    lost = np.subtract(found["CNN-LSTM, float32"], found["CNN-LSTM, step model"])
+    assert lost[1] == pytest.approx(0.06, abs=0.01)
+    assert max(lost[0], lost[2]) < 0.01
