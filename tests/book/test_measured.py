@@ -351,7 +351,7 @@ def test_exported_models_answer_as_before():
 
 
 def test_a_call_of_an_exported_file_is_a_hundred_times_as_fast():
-    (_, _, *ways), rows = table("exporting_speed.md")
+    (_, *ways), rows = table("exporting_speed.md")
     for _, series, *cells in rows:
         times = dict(zip(ways, map(float, cells), strict=True))
         if series == "1":
