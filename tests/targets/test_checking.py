@@ -29,9 +29,8 @@ WRONG = catalogue.WRONG | WRONG_HEADS | WRONG_DATA | WRONG_TRAPS
 
 def named(cases, every):
     """Return cases by their names: one of so many always, the others in CI."""
-    return pytest.mark.parametrize(
-        "case", sampled(cases.values(), every), ids=list(cases)
-    )
+    rows = [(case,) for case in cases.values()]
+    return pytest.mark.parametrize("case", sampled(rows, every), ids=list(cases))
 
 
 def codes(*arguments, **options):
