@@ -340,7 +340,8 @@ def _write(
 ) -> None:
     def describe(given: Any) -> Any:
         shape = (batch, *given.shape[1:])
-        return keras.InputSpec(shape=shape, dtype=given.dtype, name=given.name)
+        name = re.sub(r"\W", "_", given.name)  # of a Python argument, for TensorFlow
+        return keras.InputSpec(shape=shape, dtype=given.dtype, name=name)
 
     signature = [keras.tree.map_structure(describe, _inputs(model))]
     with _plain_tensors(model):

@@ -83,6 +83,7 @@ def adapted():
 
 
 MODELS = {
+    "odd names": odd_names,
     "cnn_lstm": lambda: cnn_lstm((20, 3), 4),
     "to_cnn1d": lambda: to_cnn1d(cnn_lstm((20, 3), 4)),
     "masked": lambda: cnn1d((None, 3), 4, masked=True),
@@ -94,7 +95,6 @@ MODELS = {
     "recurrent": lambda: recurrent_predictor(CLIP),
     "conv_lstm": lambda: conv_lstm_predictor(CLIP),
     "convolutional": lambda: convolutional_predictor(CLIP),
-    "odd names": odd_names,
     "dictionary": by_name,
     "twelve outputs": twelve,
     "open time": lambda: sequential(layers.LSTM(4), shape=(None, 3)),
