@@ -340,7 +340,7 @@ def _write(
 ) -> None:
     def describe(given: Any) -> Any:
         shape = (batch, *given.shape[1:])
-        name = re.sub(r"\W", "_", given.name)  # of a Python argument, for TensorFlow
+        name = _argument(given.name)
         return keras.InputSpec(shape=shape, dtype=given.dtype, name=name)
 
     signature = [keras.tree.map_structure(describe, _inputs(model))]
@@ -366,8 +366,14 @@ def _names(model: Any) -> list[str]:
 
 def _by_name(model: Any, samples: Callable[[], Any]) -> Iterator[dict[str, Any]]:
     """Yield samples as LiteRT's converter takes them in any order of the inputs."""
+    names = [_argument(name) for name in _names(model)]
     for sample in samples():
-        yield dict(zip(_names(model), _read_inputs(model.inputs, sample), strict=True))
+        yield dict(zip(names, _read_inputs(model.inputs, sample), strict=True))
+
+
+def _argument(name: str) -> str:
+    """Return the name of an input as TensorFlow takes it, like a Python argument's."""
+    return re.sub(r"\W", "_", name)
 
 
 @contextmanager
