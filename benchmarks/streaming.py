@@ -1,6 +1,8 @@
-"""What a new step costs, by how it is computed and how long the window is.
+"""Measure what a new step costs, and what a stream's past does to the answers.
 
-One thread. `--resume` keeps what benchmarks/streaming.json holds already.
+Usage: streaming.py [--resume]
+
+One thread. ``--resume`` goes on where a run was stopped.
 """
 
 import os
@@ -22,6 +24,7 @@ from ai_edge_litert.interpreter import Interpreter
 from converting import in_turns, measure_missing
 from keras import layers
 
+import cnnseq_helpers as helpers
 from cnnseq_helpers import step_model, to_streaming
 
 RESULTS = Path(__file__).with_name("streaming.json")
@@ -125,11 +128,74 @@ def speed(kind, window):
         return in_turns(calls, ROUNDS)
 
 
+# --- After a change of activity -------------------------------------------------------
+
+
+PARTS = ((0, 10), (10, 25), (25, 50), (50, 100))
+SEEDS = range(5)
+
+
+def live(kind):
+    """Return a model with an answer at every step."""
+    x = series = keras.Input((None, CHANNELS))
+    if kind == "LSTM":
+        x = layers.Conv1D(16, 9, padding="causal", activation="relu")(x)
+        x = layers.LSTM(32, return_sequences=True)(x)
+    else:
+        for size, rate in ((9, 1), (5, 4), (5, 8)):
+            options = {"dilation_rate": rate, "padding": "causal"}
+            x = layers.Conv1D(32, size, activation="relu", **options)(x)
+    return keras.Model(series, layers.Dense(4)(x))
+
+
+def joined(x, y, number, length, draw):
+    """Return recordings put one behind the other at random, and labels by step."""
+    rows = draw.integers(len(x), size=(number, length))
+    series = x[rows].reshape(number, -1, CHANNELS)
+    return series, np.repeat(y[rows], x.shape[1], axis=1)
+
+
+def after_change(kind, length, seed):
+    """Return the share of right answers by the steps since the activity changed."""
+    data = helpers.load_dataset("BasicMotions")
+    mean, deviation = data.x_train.mean((0, 1)), data.x_train.std((0, 1))
+    x, x_test = ((each - mean) / deviation for each in (data.x_train, data.x_test))
+    y, y_test, draw = data.y_train, data.y_test, np.random.default_rng(seed)
+    order = draw.permutation(len(x))
+    fit, held_out = order[:30], order[30:]
+    parts = (
+        (x[rows], np.repeat(y[rows, None], 100, axis=1))
+        if length == 1
+        else joined(x[rows], y[rows], len(rows), length, draw)
+        for rows in (fit, held_out)
+    )
+    keras.utils.set_random_seed(seed)
+    model = live(kind)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(5e-3), loss)
+    stop = keras.callbacks.EarlyStopping(patience=8, restore_best_weights=True)
+    options = {"epochs": 25, "batch_size": 6, "callbacks": [stop], "verbose": 0}
+    model.fit(*next(parts), validation_data=next(parts), **options)
+    streams, labels = joined(x_test, y_test, 20, 8, np.random.default_rng(0))
+    run_on = np.argmax(model(streams), axis=-1) == labels
+    fresh = np.argmax(model(x_test), axis=-1) == y_test[:, None]
+    ways = {"run on": run_on[:, 100:].reshape(-1, 100), "reset": fresh}
+    return {
+        way: [float(right[:, first:last].mean()) for first, last in PARTS]
+        for way, right in ways.items()
+    }
+
+
 def jobs(found):
     """Yield each measurement's key and the function that makes it."""
     for kind in KINDS:
         for window in page.WINDOWS:
             yield f"{kind}/{window}", lambda a=(kind, window): speed(*a)
+    for seed in SEEDS:
+        for kind in KINDS:
+            for length in (1, 2):
+                key = f"change/{kind}/{length}/{seed}"
+                yield key, lambda a=(kind, length, seed): after_change(*a)
 
 
 if __name__ == "__main__":
