@@ -12,6 +12,7 @@ import keras
 from ..shapes import ShapeError, name_axes
 from ..tracing.graph import (
     CONVOLUTIONS,
+    MERGES,
     POOLINGS,
     SHIFTS,
     STEPWISE,
@@ -260,15 +261,15 @@ class _Walk:
         for kinds, reason in _REASONS:
             if kind in kinds:
                 raise self.refusal(layer, *reason)
-        rank = len(node.input_tensors[0].shape)
-        if kind not in STEPWISE | _ELEMENT_BY_ELEMENT or (
-            kind in ("Dense",) and rank < 3
-        ):
+        joins = kind in MERGES | _ELEMENT_BY_ELEMENT
+        ranks = {len(x.shape) for x in node.input_tensors}
+        apart = kind == "BatchApply" and not keeps_rows_apart(layer.layer)
+        known = joins or kind in STEPWISE
+        if not known or apart or (joins and len(ranks) > 1):
             raise self.refusal(layer, *_UNKNOWN)
+        rank = len(node.input_tensors[0].shape)
         if mixes_time(layer, rank) or _by_place(layer):
             raise self.refusal(layer, *_ALONG_TIME)
-        if kind == "BatchApply" and not keeps_rows_apart(layer.layer):
-            raise self.refusal(layer, *_UNKNOWN)
         return Piece(layer, node), [arriving] * len(node.outputs)
 
     def windows(self, node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
@@ -464,8 +465,8 @@ _PARTS = (
     "Use x[:, -1] for the last step, or x[:, a:-b] for all but the first and last",
 )
 _ALONG_TIME = (
-    "normalises or weighs along time",
-    "Normalise over the channels: axis=-1",
+    "works along time, over all steps",
+    "Let it work over the channels: axis=-1",
 )
 _UNKNOWN = (
     "may join any steps",

@@ -404,6 +404,11 @@ def named(kind, **options):
     return kind(**options, name="it")
 
 
+def mismatched():
+    series = keras.Input((None, CHANNELS))
+    return keras.Model(series, series * series[..., 0])
+
+
 REFUSED = {
     "Bidirectional": (
         lambda: model_of(named(layers.Bidirectional, layer=layers.LSTM(2))),
@@ -415,19 +420,27 @@ REFUSED = {
     ),
     "softmax over time": (
         lambda: model_of(named(layers.Softmax, axis=1)),
-        "'it' .Softmax. normalises or weighs along time.*axis=-1",
+        "'it' .Softmax. works along time.*axis=-1",
     ),
     "normalised over time": (
         lambda: model_of(named(layers.LayerNormalization, axis=(1, 2))),
-        "'it' .LayerNormalization. normalises or weighs along time",
+        "'it' .LayerNormalization. works along time",
     ),
     "normalised step by step": (
         lambda: model_of(named(layers.BatchNormalization, axis=1)),
-        "'it' .BatchNormalization. normalises or weighs along time",
+        "'it' .BatchNormalization. works along time",
     ),
     "weights for each step": (
         lambda: model_of(named(layers.PReLU)),
-        "'it' .PReLU. normalises or weighs along time",
+        "'it' .PReLU. works along time",
+    ),
+    "joined in time": (
+        lambda: of(lambda x: layers.Concatenate(axis=1, name="it")([x, x])),
+        "'it' .Concatenate. works along time",
+    ),
+    "axes that do not match": (
+        lambda: mismatched(),
+        "Multiply. may join any steps",
     ),
     "groups": (
         lambda: model_of(named(layers.GroupNormalization, groups=1)),
