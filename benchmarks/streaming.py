@@ -148,11 +148,10 @@ def live(kind):
     return keras.Model(series, layers.Dense(4)(x))
 
 
-def joined(x, y, number, length, draw):
-    """Return recordings put one behind the other at random, and labels by step."""
-    rows = draw.integers(len(x), size=(number, length))
-    series = x[rows].reshape(number, -1, CHANNELS)
-    return series, np.repeat(y[rows], x.shape[1], axis=1)
+def joined(x, y, length, draw):
+    """Return recordings joined at random, so many to a stream, and labels by step."""
+    rows = [draw.permutation(len(x)) for _ in range(length)]
+    return np.concatenate(x[rows], axis=1), np.repeat(y[rows].T, x.shape[1], axis=1)
 
 
 def after_change(kind, length, seed):
@@ -163,22 +162,17 @@ def after_change(kind, length, seed):
     y, y_test, draw = data.y_train, data.y_test, np.random.default_rng(seed)
     order = draw.permutation(len(x))
     fit, held_out = order[:30], order[30:]
-    parts = (
-        (x[rows], np.repeat(y[rows, None], 100, axis=1))
-        if length == 1
-        else joined(x[rows], y[rows], len(rows), length, draw)
-        for rows in (fit, held_out)
-    )
+    fitted, checked = (joined(x[r], y[r], length, draw) for r in (fit, held_out))
     keras.utils.set_random_seed(seed)
     model = live(kind)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(5e-3), loss)
     stop = keras.callbacks.EarlyStopping(patience=8, restore_best_weights=True)
     options = {"epochs": 25, "batch_size": 6, "callbacks": [stop], "verbose": 0}
-    model.fit(*next(parts), validation_data=next(parts), **options)
-    streams, labels = joined(x_test, y_test, 20, 8, np.random.default_rng(0))
-    run_on = np.argmax(model(streams), axis=-1) == labels
-    fresh = np.argmax(model(x_test), axis=-1) == y_test[:, None]
+    model.fit(*fitted, validation_data=checked, **options)
+    streams, labels = joined(x_test, y_test, 4, np.random.default_rng(0))
+    run_on = model.predict(streams, verbose=0).argmax(axis=-1) == labels
+    fresh = model.predict(x_test, verbose=0).argmax(axis=-1) == y_test[:, None]
     ways = {"run on": run_on[:, 100:].reshape(-1, 100), "reset": fresh}
     return {
         way: [float(right[:, first:last].mean()) for first, last in PARTS]
