@@ -94,6 +94,7 @@ def test_the_names_of_the_states_and_the_model_as_it_was():
     np.testing.assert_array_equal(step([SERIES[:, :1], *zeros(step, 2)])[0], before)
 
 
+@pytest.mark.exhaustive
 def test_a_step_model_is_saved_and_loaded(tmp_path):
     _, step = made("stacked")
     step.save(tmp_path / "step.keras")
