@@ -66,6 +66,8 @@ def compiled(model, shapes):
 def in_onnx(model, shapes, folder):
     """Return a call of a model in onnxruntime."""
     path = f"{folder}/model.onnx"
+    if len(shapes) == 1:  # Keras exports to ONNX only what was called before
+        model(np.zeros(shapes[0], "float32"))
     model.export(path, format="onnx", verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
