@@ -371,3 +371,40 @@ def test_eight_bits_cost_what_the_chapter_says():
     lost = np.subtract(found["CNN-LSTM, float32"], found["CNN-LSTM, step model"])
     assert lost[1] == pytest.approx(0.06, abs=0.01)
     assert max(lost[0], lost[2]) < 0.01
+
+
+# --- Streams --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def streams():
+    return json.loads((BENCHMARKS / "streaming.json").read_text())
+
+
+def test_what_the_chapter_says_of_a_window_again_holds(streams):
+    page = load_page("streaming_page")
+
+    def times_as_long(kind, window, again, step):
+        again, step = (page.median(streams, kind, window, w) for w in (again, step))
+        return again / step
+
+    pairs = ((page.AGAIN, page.STEP), (page.AGAIN_ONNX, page.ONNX))
+    for pair, long in zip(pairs, (2, 6), strict=True):
+        assert times_as_long("LSTM", 2048, *pair) == pytest.approx(50, rel=0.2)
+        assert 1 < times_as_long("LSTM", 32, *pair) < 2.5
+        found = times_as_long("convolutions", 2048, *pair)
+        assert found == pytest.approx(long, rel=0.25)
+        assert times_as_long("convolutions", 32, *pair) < 1.1
+
+
+def test_what_the_chapter_says_of_the_steps_after_a_change_holds(streams):
+    page = load_page("streaming_page")
+
+    def right(kind, length, part, way="run on"):
+        return round(page.after_change(streams, kind, length, way).mean(0)[part], 2)
+
+    assert right("LSTM", 1, 3) == 0.78
+    assert right("LSTM", 1, 3, "reset") == 0.96
+    assert (right("LSTM", 2, 1), right("LSTM", 2, 3)) == (0.85, 0.98)
+    assert right("convolutions", 1, 3) == 0.99 > right("convolutions", 2, 3)
+    assert [right("convolutions", n, 1) for n in (1, 2)] == [0.34, 0.71]
