@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import ShapeError, name_axes
+from .inputs import in_type_of
 from .planning import Plan
 from .running import States, start
 
@@ -73,13 +74,7 @@ def _as_array(part: Any, symbol: Any) -> NDArray[Any]:
             f"{array.shape}. Keep the axes also for a single step: x[:, t : t + 1]; a "
             "single sequence is a batch of one: x[None]."
         )
-    kinds = "b" if symbol.dtype == "bool" else "biuf"
-    if array.dtype.kind not in kinds:
-        raise TypeError(
-            f"stream(chunk) expected numbers of type {symbol.dtype} for "
-            f"{symbol.name!r}, got {array.dtype}. Convert: x.astype({symbol.dtype!r})."
-        )
-    return array.astype(symbol.dtype)
+    return in_type_of(symbol, array, "stream(chunk)")
 
 
 # --- States ---------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from ..shapes import ShapeError, check_whole, name_axes
 from ..tracing.graph import checked_graph_of, input_structure, layers_of
 from ..tracing.tables import html_table
 from .formats import FORMATS, LOOPS, PYTHON, Format, Run
+from .inputs import in_type_of
 
 
 class ExportedModel(NamedTuple):
@@ -322,14 +323,7 @@ def _read_input(wanted: Any, given: Any) -> Any:
             f"{name_axes(wanted.shape)}, got {array.shape}. Give sequences of the "
             "model's input shape, with the batch axis in front: x[None] adds one."
         )
-    kinds = "b" if wanted.dtype == "bool" else "biuf"
-    if array.dtype.kind not in kinds:
-        raise TypeError(
-            f"export_model expected x for the input {wanted.name} to be "
-            f"{wanted.dtype}, got {array.dtype}. Convert it; a mask is True where a "
-            "step is real."
-        )
-    return array.astype(keras.backend.standardize_dtype(wanted.dtype))
+    return in_type_of(wanted, array, "export_model")
 
 
 # --- Writing --------------------------------------------------------------------------

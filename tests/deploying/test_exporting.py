@@ -344,10 +344,16 @@ REFUSED = {
     "no row": (PLAIN, "a.onnx", X[:0], ShapeError, "one at least"),
     "no mask": (MASKED, "a.onnx", X, ShapeError, "2 inputs series, mask"),
     "a mask of numbers": (
-        *(MASKED, "a.onnx", [X, np.ones((2, 20))], TypeError, "mask to be bool"),
+        *(
+            MASKED,
+            "a.onnx",
+            [X, np.ones((2, 20))],
+            TypeError,
+            "numbers of type bool for 'mask'",
+        ),
     ),
     "other rows": (MASKED, "a.onnx", [X, TWO[1][:1]], ShapeError, r"\[2, 1\]"),
-    "words": (PLAIN, "a.onnx", X.astype(str), TypeError, "series to be float32"),
+    "words": (PLAIN, "a.onnx", X.astype(str), TypeError, "type float32 for 'series'"),
     "NaN": (PLAIN, "a.onnx", X * np.nan, ValueError, "finite"),
     "Python": (
         *(sequential(Python(name="sorts")), "a", X, ValueError),

@@ -1,0 +1,20 @@
+"""Arrays in the type that an input of a model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+
+def in_type_of(symbol: Any, array: NDArray[Any], doing: str) -> NDArray[Any]:
+    """Return an array in the type of an input, or say why it is none of it."""
+    dtype = keras.backend.standardize_dtype(symbol.dtype)
+    if array.dtype.kind not in ("b" if dtype == "bool" else "biuf"):
+        raise TypeError(
+            f"{doing} expected numbers of type {dtype} for {symbol.name!r}, got "
+            f"{array.dtype}. Convert: x.astype({dtype!r}); a mask is True where a "
+            "step is real."
+        )
+    return array.astype(dtype)
