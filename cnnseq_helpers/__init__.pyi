@@ -5,6 +5,7 @@ from .converting.distilling import distill as distill
 from .converting.random_kernels import random_cnn1d as random_cnn1d
 from .converting.temporal import cnn1d as cnn1d
 from .datasets import load_dataset as load_dataset
+from .datasets import load_series as load_series
 from .deploying.exporting import export_model as export_model
 from .deploying.stepping import step_model as step_model
 from .deploying.streaming import to_streaming as to_streaming

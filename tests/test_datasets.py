@@ -6,19 +6,27 @@ import aeon.datasets
 import numpy as np
 import pytest
 
-from cnnseq_helpers import (
-    load_dataset,
-)
+from cnnseq_helpers import load_dataset, load_series
 
-# The documented table: name, class, train and test, steps, channels, classes.
-LINES = [line for line in load_dataset.__doc__.splitlines() if line.startswith("    ")]
-RULES = [number for number, line in enumerate(LINES) if line.startswith("    ====")]
-COLUMNS = [match.span() for match in re.finditer("=+", LINES[RULES[0]])]
-TABLE = [
-    [line[start:stop].strip() for start, stop in COLUMNS]
-    for line in LINES[RULES[1] + 1 : RULES[2]]
-]
+
+def documented_table(function):
+    """Return the cells of the table in a docstring, row by row."""
+    lines = function.__doc__.splitlines()
+    head, top, bottom = (
+        number for number, line in enumerate(lines) if line.startswith("    ====")
+    )
+    columns = [match.span() for match in re.finditer("=+", lines[head])]
+    return [
+        [line[start:stop].strip() for start, stop in columns]
+        for line in lines[top + 1 : bottom]
+    ]
+
+
+# Name, class, train and test, steps, channels, classes.
+TABLE = documented_table(load_dataset)
 NAMES = [row[0] for row in TABLE]
+# Name, what was measured, steps, channels, anomalous steps, package.
+SERIES = documented_table(load_series)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,3 +94,36 @@ def test_unknown_names_are_refused():
         data.split("validation")
     with pytest.raises(ValueError, match="BasicMotions.*, got 'BasicMotion'"):
         load_dataset("BasicMotion")
+
+
+@pytest.mark.parametrize("row", SERIES, ids=[row[0] for row in SERIES])
+def test_the_documented_series_are_whole(row):
+    series = load_series(row[0])
+    assert list(map(str, series.values.shape)) == row[2:4]
+    assert series.values.dtype == np.float32
+    assert np.isfinite(series.values).all()
+    assert len(series.channel_names) == series.values.shape[1]
+    if series.anomalous is None:
+        assert row[4] == "not labelled"
+        return
+    assert series.anomalous.dtype == bool
+    assert series.anomalous.shape == series.values.shape[:1]
+    assert not series.anomalous[: series.training_steps or 0].any()
+    (steps,) = series.anomalous.nonzero()
+    alone = {"in one piece": 1, "each by itself": len(steps)}
+    number, how = row[4].split(", ")
+    assert (len(steps), 1 + (np.diff(steps) > 1).sum()) == (int(number), alone[how])
+
+
+def test_the_training_part_is_the_beginning():
+    series = load_series("InternalBleeding16")
+    training, _ = aeon.datasets.load_kdd_tsad_135(split="train")
+    beginning = series.values[: series.training_steps, 0]
+    np.testing.assert_array_equal(beginning, training.astype("float32"))
+
+
+def test_a_series_that_does_not_exist():
+    with pytest.raises(
+        ValueError, match="InternalBleeding16, elecdemand, mitdb, yahoo"
+    ):
+        load_series("Yahoo")

