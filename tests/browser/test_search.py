@@ -174,6 +174,7 @@ FIRST_CHAPTER = {
     "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
     "combining/sensor_fronts": ("spectrogram",),
+    "combining/video_classification": ("video folder",),
     "combining/frames_and_masks": ("TimeDistributed",),
     "converting/logits_and_labels": ("class for each step",),
     "converting/receptive_field": ("receptive field",),
