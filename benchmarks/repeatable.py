@@ -54,6 +54,7 @@ def build(kind):
 
 
 def compiled(kind):
+    """Return a model that is ready to be trained, with the optimiser's variables."""
     model = build(kind)
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(RATE), loss, steps_per_execution=5)
@@ -122,6 +123,7 @@ def setting(onednn, threads, deterministic):
 
 
 def jobs(found):
+    """Yield what is to be measured: a key, and a function that does it."""
     for kind in page.KINDS:
         yield f"seeds/{kind}", lambda kind=kind: from_seeds(kind)
     for run in range(page.RUNS):
