@@ -51,12 +51,12 @@ def digits(difference):
 def settings_table(found):
     """Return how far settings are apart, after one update and after training."""
     lines = [
-        "| setting | again the same | apart after 1 update | after training "
+        "| setting | all bits again | apart after 1 update | after training "
         "| right of 150, three seeds |",
         "|---|---|---:|---:|---|",
     ]
     for name in SETTINGS:
-        same = "yes, all bits" if repeats(found, name) else "no"
+        same = "yes" if repeats(found, name) else "no"
         first, last = (apart(found, name, when) for when in ("first", "last"))
         first, last = (digits(x) for x in (first, last))
         counts = ", ".join(map(str, run(found, name)["right"]))
