@@ -179,6 +179,7 @@ FIRST_CHAPTER = {
     "converting/logits_and_labels": ("class for each step",),
     "converting/receptive_field": ("receptive field",),
     "converting/cnn_lstm_to_cnn1d": ("convert LSTM",),
+    "forecasting/repeatable": ("repeat results", "random seed"),
 }
 
 
