@@ -173,6 +173,7 @@ FIRST_CHAPTER = {
     "video/judging_frames": ("psnr", "ssim", "blur"),
     "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
+    "forecasting/forecast": ("forecast shifted", "forecast lag", "persistence"),
     "combining/sensor_fronts": ("spectrogram",),
     "combining/frames_and_masks": ("TimeDistributed",),
     "converting/logits_and_labels": ("class for each step",),
