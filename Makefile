@@ -10,6 +10,9 @@ PORT ?= 8000
 PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest \
   --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# Where this is set, as in some containers, each import of TensorFlow would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup book pdf serve lab notebooks test test-all test-browser bench lint lock clean
 
 help: ## list the commands

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 if find_spec("cnnseq_helpers") is None:  # as on Colab
     %pip install --quiet "{requirement}\""""
 EXTRAS = ("data", "plot", "video")
-RUNTIMES = ("onnx", "litert")  # for the notebooks that export
+FURTHER = {"import onnxruntime": ("onnx", "litert"), "load_series(": ("series",)}
 CLONE = "../.."  # the notebooks lie two folders below the root
 TAG = "remove-cell"
 
@@ -27,8 +27,10 @@ def repository_address() -> str:
 
 
 def extras_of(notebook: NotebookNode) -> tuple[str, ...]:
-    exports = any("import onnxruntime" in cell.source for cell in notebook.cells)
-    return EXTRAS + RUNTIMES * exports
+    """Return what every notebook needs, and what the code of this one needs."""
+    code = "\n".join(cell.source for cell in notebook.cells)
+    further = [extras for words, extras in FURTHER.items() if words in code]
+    return EXTRAS + sum(further, ())
 
 
 def install_cell(address: str, extras: tuple[str, ...] = EXTRAS) -> NotebookNode:

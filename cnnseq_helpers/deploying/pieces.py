@@ -237,10 +237,10 @@ class Shares(Windows):
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Count further steps."""
         (new,), kept = super().advance(state, call, end)
-        total = state["total"]
+        total = ops.convert_to_tensor(state["total"])
         if new.shape[1]:
-            total = total + np.asarray(ops.convert_to_numpy(new))[:, 0]
-        share = (total[:, 1:] / np.maximum(total[:, :1], 1) + 1) / 2
+            total = ops.add(total, ops.cast(new[:, 0], "float64"))
+        share = (total[:, 1:] / ops.maximum(total[:, :1], 1) + 1) / 2
         return [ops.cast(share, self.outputs[0][1])], kept | {"total": total}
 
     def read(self, call: Any) -> State:
@@ -422,17 +422,20 @@ class Mean(Piece):
 
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Add the steps."""
-        steps = np.asarray(ops.convert_to_numpy(call.steps), "float64")
-        real = np.ones(steps.shape[:2], bool)
-        if call.mask is not None:
-            real = np.asarray(ops.convert_to_numpy(call.mask))
-        real = real.reshape(*real.shape, *[1] * len(self.trailing))
-        total = state["sum"] + np.where(real, steps, 0).sum(axis=1)
-        count = state["count"] + real.sum(axis=1)
+        real, steps = self.read(call)
+        total = ops.add(state["sum"], ops.sum(ops.where(real, steps, 0.0), axis=1))
+        count = ops.add(state["count"], ops.sum(ops.cast(real, "float64"), axis=1))
         own = type(self.layer).__name__.startswith("Masked")
-        with np.errstate(invalid="ignore"):
-            mean = total / (np.maximum(count, 1) if own else count)
+        mean = ops.divide(total, ops.maximum(count, 1.0) if own else count)
         return [self.finish(mean)], {"sum": total, "count": count}
+
+    def read(self, call: Any) -> tuple[Any, Any]:
+        """Return which steps are real, with all axes of the steps; and the steps."""
+        real = call.mask
+        if real is None:
+            real = ops.ones(call.steps.shape[:2], "bool")
+        real = ops.reshape(real, (*real.shape, *[1] * len(self.trailing)))
+        return real, ops.cast(call.steps, "float64")
 
     def finish(self, summary: Any) -> Any:
         """Return a summary in the layer's shape and type."""
@@ -447,19 +450,17 @@ class Maximum(Mean):
     def start(self, batch: int) -> State:
         """Return a maximum of nothing, and that no step was real."""
         lowest = np.full((batch, *self.trailing), -np.inf)
-        return {"top": lowest, "any": np.zeros(batch, bool)}
+        known = np.zeros((batch, *[1] * len(self.trailing)), bool)
+        return {"top": lowest, "any": known}
 
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Compare the steps."""
-        steps = np.asarray(ops.convert_to_numpy(call.steps), "float64")
-        real = np.ones(steps.shape[:2], bool)
-        if call.mask is not None:
-            real = np.asarray(ops.convert_to_numpy(call.mask))
-        wide = real.reshape(*real.shape, *[1] * len(self.trailing))
-        top = np.where(wide, steps, -np.inf).max(axis=1, initial=-np.inf)
-        top = np.maximum(state["top"], top)
-        known = state["any"] | real.any(axis=1)
+        real, steps = self.read(call)
+        lowest = float("-inf")
+        top = ops.max(ops.where(real, steps, lowest), axis=1, initial=lowest)
+        top = ops.maximum(state["top"], top)
+        known = ops.logical_or(state["any"], ops.any(real, axis=1))
         shown = top
         if type(self.layer).__name__.startswith("Masked"):
-            shown = np.where(known.reshape(-1, *[1] * len(self.trailing)), top, 0)
+            shown = ops.where(known, top, 0.0)
         return [self.finish(shown)], {"top": top, "any": known}

@@ -13,7 +13,8 @@ from ..tracing.graph import output_structure
 from .chunks import read_chunk, read_states
 from .pieces import End
 from .planning import make_plan
-from .running import States, advance, start
+from .repeating import Repeated
+from .running import States, start
 
 _DOING = "to_streaming"
 
@@ -68,7 +69,8 @@ def to_streaming(model: Any) -> Stream:
     where it would matter.
 
     Keeping the inputs that convolutions still need is the streaming of Rybakov et al.,
-    arXiv:2005.06720.
+    arXiv:2005.06720. With TensorFlow, a step is compiled once it has come some twenty
+    times in the same shapes.
 
     Examples
     --------
@@ -102,6 +104,7 @@ class Stream:
     def __init__(self, model: Any) -> None:
         self._plan = make_plan(model, _DOING)
         self._structure = output_structure(self._plan.graph)
+        self._advance = Repeated(self._plan)
         self._states: States | None = None
         self._batch: int | None = None
         self._closed = False
@@ -128,7 +131,7 @@ class Stream:
         self._batch = len(arrays[0])
         states = self._states or start(self._plan, self._batch)
         given = [keras.ops.convert_to_tensor(array) for array in arrays]
-        outputs, self._states = advance(self._plan, states, given, End.OPEN)
+        outputs, self._states = self._advance(states, given, End.OPEN)
         if any(self._summaries):
             ending = self._end(End.LOOK)
             pairs = zip(self._summaries, outputs, ending, strict=True)
@@ -185,7 +188,7 @@ class Stream:
             keras.ops.zeros((self._batch, 0, *x.shape[2:]), x.dtype)
             for x in self._plan.graph.inputs
         ]
-        return advance(self._plan, self._states or {}, nothing, end)[0]
+        return self._advance(self._states or {}, nothing, end)[0]
 
     def _pack(self, outputs: list[Any]) -> Any:
         arrays = [np.asarray(keras.ops.convert_to_numpy(each)) for each in outputs]

@@ -10,9 +10,12 @@ import sys
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
 from keras import Input, Sequential, layers, losses
+
+from cnnseq_helpers import export_model
 
 from .test_error_clinic import RAISING, table_below, text
 
@@ -98,6 +101,12 @@ def load_into_more_layers(tmp_path):
     deeper.load_weights(tmp_path / "a.weights.h5")
 
 
+def run_with_another_name(tmp_path):
+    export_model(for_sequence(4), tmp_path / "model.onnx", x)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    return session.run(None, {"recording": x})
+
+
 def forget_to_return(values):
     np.asarray(values)
 
@@ -173,6 +182,7 @@ CASES = {
     "`Could not locate class`": [load_registered_elsewhere],
     "`File not found: filepath=`": [load_broken],
     "`objects could not be loaded`: weights of another model": [load_into_more_layers],
+    "`are missing from input feed`": [run_with_another_name],
     "`must have the same rank (ndim)`": [
         lambda: fit(for_steps(4), categorical, one_hot),
         lambda: fit(for_sequence(4), categorical, np.eye(4)[step_labels]),

@@ -78,7 +78,11 @@ def test_the_install_cell_is_renewed_where_it_stands():
     assert [cell.source for cell in notebook.cells[2:]] == ["1"]
 
 
-def test_a_notebook_that_exports_installs_the_runtimes():
-    notebook = new_notebook(cells=[new_code_cell("import onnxruntime")])
+@pytest.mark.parametrize(
+    ("code", "extras"),
+    [("import onnxruntime", "onnx,litert"), ("load_series('mitdb')", "series")],
+)
+def test_a_notebook_installs_what_its_code_needs(code, extras):
+    notebook = new_notebook(cells=[new_code_cell(code)])
     put_install_cell(notebook, "")
-    assert '"../..[data,plot,video,onnx,litert]"' in notebook.cells[0].source
+    assert f'"../..[data,plot,video,{extras}]"' in notebook.cells[0].source

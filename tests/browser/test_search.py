@@ -175,6 +175,7 @@ FIRST_CHAPTER = {
     "video/next_frame": ("next frame", "predict frames"),
     "forecasting/forecast": ("forecast shifted", "forecast lag", "persistence"),
     "combining/sensor_fronts": ("spectrogram",),
+    "combining/video_classification": ("video folder",),
     "combining/frames_and_masks": ("TimeDistributed",),
     "converting/logits_and_labels": ("class for each step",),
     "converting/receptive_field": ("receptive field",),
