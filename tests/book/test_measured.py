@@ -32,7 +32,7 @@ def found():
     return json.loads((BENCHMARKS / "converting.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["converting", "random_kernels", "streaming"])
+@pytest.mark.parametrize("name", ["converting", "random_kernels", "streaming", "anomalies"])
 def test_tables_show_what_is_stored(name):
     found = json.loads((BENCHMARKS / f"{name}.json").read_text())
     for file, lines in load_page(f"{name}_page").tables(found).items():
