@@ -30,7 +30,7 @@ from sklearn.metrics import roc_auc_score
 import cnnseq_helpers as helpers
 
 RESULTS = Path(__file__).with_suffix(".json")
-UPDATES = 400
+UPDATES = 1000
 BATCH_SIZE = 32
 FITTED = 0.7  # of the training part; the rest is held out
 WITHIN = 100  # steps from an anomaly that still count as a hit: the UCR archive's rule
