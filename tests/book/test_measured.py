@@ -442,6 +442,13 @@ def test_what_is_said_of_anomalies_holds(anomalies):
         assert seconds[1] < 0.67 * seconds[0]
         lstm, cnn = (page.values(anomalies, name, m, "vus_pr") for m in forecasts)
         assert (min(lstm) > max(cnn)) == (name == traffic)
+    first, second = page.NEAREST, coders[1]
+    said = [(first, "0.65", "0.74", "0.68"), (second, "0.48", "0.39", "0.94")]
+    for method, *numbers in said:
+        assert [f"{mean(name, method):.2f}" for name in page.SERIES] == numbers
+    alarms = [page.values(anomalies, pulse, method, "alarms") for method in coders]
+    assert sorted(run["delays"] for run in alarms[0])[:2] == [[3], [3]]
+    assert f"{100 * np.mean([run['false'] for run in alarms[1]]):.1f}" == "3.0"
     assert mean(traffic, page.DEVIATION, "f1") == 1
     assert mean(traffic, page.DEVIATION) < mean(traffic, page.NEAREST)
     assert mean(traffic, page.NEAREST, "f1") < 0.4
