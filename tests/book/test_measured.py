@@ -35,7 +35,7 @@ def found():
 
 
 @pytest.mark.parametrize(
-    "name", ["converting", "random_kernels", "streaming", "repeatable"]
+    "name", ["converting", "random_kernels", "streaming", "repeatable", "anomalies"]
 )
 def test_tables_show_what_is_stored(name):
     found = json.loads((BENCHMARKS / f"{name}.json").read_text())
@@ -459,3 +459,79 @@ def test_the_best_of_ten_seeds_is_mostly_luck_where_seeds_are_alike(repeated):
     assert chosen - elsewhere > 0.6 * (chosen - mean)
     mean, chosen, elsewhere = page.best_of(found, "LSTM")
     assert chosen - elsewhere < 0.4 * (chosen - mean)
+
+
+# --- Anomalies ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def anomalies():
+    return json.loads((BENCHMARKS / "anomalies.json").read_text())
+
+
+def test_what_is_said_of_anomalies_holds(anomalies):
+    page = load_page("anomalies_page")
+    pulse, ecg, traffic = page.SERIES
+
+    def mean(name, method, measure="vus_pr"):
+        return np.mean(page.values(anomalies, name, method, measure))
+
+    for name in (pulse, ecg):
+        best = max(page.METHODS, key=lambda method: mean(name, method))
+        assert best == page.NEAREST
+    ranks = sorted(page.METHODS, key=lambda method: -mean(traffic, method))
+    assert ranks.index(page.CODERS[1]) == 0
+    assert ranks.index(page.NEAREST) == 2
+    coders, forecasts = page.CODERS, page.FORECASTS
+    assert min(mean(ecg, m) for m in coders) > max(mean(ecg, m) for m in forecasts)
+    assert max(mean(ecg, m) for m in forecasts) < mean(ecg, page.RANDOM) + 0.05
+    for name in page.SERIES:
+        assert mean(name, coders[1]) > mean(name, coders[0])
+        seconds = [mean(name, method, "seconds") for method in coders]
+        assert seconds[1] < 0.67 * seconds[0]
+        lstm, cnn = (page.values(anomalies, name, m, "vus_pr") for m in forecasts)
+        assert (min(lstm) > max(cnn)) == (name == traffic)
+    first, second = page.NEAREST, coders[1]
+    said = [(first, "0.65", "0.74", "0.68"), (second, "0.48", "0.39", "0.94")]
+    for method, *numbers in said:
+        assert [f"{mean(name, method):.2f}" for name in page.SERIES] == numbers
+    alarms = [page.values(anomalies, pulse, method, "alarms") for method in coders]
+    assert sorted(run["delays"] for run in alarms[0])[:2] == [[3], [3]]
+    assert f"{100 * np.mean([run['false'] for run in alarms[1]]):.1f}" == "3.0"
+    assert mean(traffic, page.DEVIATION, "f1") == 1
+    assert mean(traffic, page.DEVIATION) < mean(traffic, page.NEAREST)
+    assert mean(traffic, page.NEAREST, "f1") < 0.4
+    assert all(page.values(anomalies, traffic, page.RANDOM, "hit"))
+
+
+def test_what_is_said_of_point_adjustment_holds(anomalies):
+    page = load_page("anomalies_page")
+    adjusted = {
+        method: np.mean(page.values(anomalies, "mitdb", method, "f1_adjusted"))
+        for method in page.METHODS
+    }
+    chance = adjusted.pop(page.RANDOM)
+    assert round(chance, 2) == 0.96
+    assert adjusted.pop(page.DEVIATION) < 0.9
+    assert adjusted.pop(page.PCA) == pytest.approx(chance, abs=0.005)
+    assert min(adjusted.values()) > 0.985
+    plain = page.values(anomalies, "mitdb", page.DIFFERENCE, "vus_pr")
+    by_chance = page.values(anomalies, "mitdb", page.RANDOM, "vus_pr")
+    assert np.mean(plain) < np.mean(by_chance)
+
+
+def test_what_is_said_of_one_class_holds(anomalies):
+    page = load_page("anomalies_page")
+    right = {
+        method: [
+            np.mean(page.values(anomalies, "walking", method, other))
+            for other in page.OTHERS
+        ]
+        for method in page.ONE_CLASS
+    }
+    for method in (page.NEAREST, page.UNUSUAL):
+        assert right[method] == [1, 1, 1]
+    for method in (page.PCA, page.FOREST, page.RAW_NEAREST, *page.CODERS):
+        standing, *others = right[method]
+        assert standing < 0.6
+        assert min(others) > 0.97
