@@ -1,0 +1,51 @@
+"""The page of the benchmark of windows: a table a length of series."""
+
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+SIZES = {20_050: "small", 1_000_000: "large"}
+ROUNDS = 3
+NOTHING = "the same batch again and again"
+ARRAYS = "NumPy view, `fit(x, y)`"
+UTILITY = "`timeseries_dataset_from_array`"
+TF_WINDOWS = "`tf.data`: `window`, `flat_map`"
+TF_GATHER = "`tf.data`: a gather a batch"
+PY_DATASET = "`PyDataset`: a gather a batch"
+OURS = "`windows(…).batches`"
+WAYS = (ARRAYS, UTILITY, TF_WINDOWS, TF_GATHER, PY_DATASET, OURS, NOTHING)
+
+
+def median(found, way, steps, what):
+    """Return seconds or MB: the median of the rounds."""
+    runs = [found[f"{way}/{steps}/{number}"][what] for number in range(ROUNDS)]
+    return float(np.median(runs))
+
+
+def table(found, steps):
+    """Return seconds and memory: a row a way."""
+    lines = [
+        "| way | batches alone (s) | an epoch of `fit` (s) | extra memory (MB) |",
+        "|---|---:|---:|---:|",
+    ]
+    for way in WAYS:
+        read, fit, peak = (
+            median(found, way, steps, what) for what in ("read", "fit", "peak")
+        )
+        digits = 2 if steps < 100_000 else 1
+        cells = f"{read:.{digits}f} | {fit:.{digits}f} | {peak:,.0f}"
+        lines.append(f"| {way} | {cells} |")
+    return lines
+
+
+def tables(found):
+    """Return the lines of each table by the name of its file."""
+    lines = {name: table(found, steps) for steps, name in SIZES.items()}
+    return lines | {"measured": [found["measured"] + "."]}
+
+
+def write(found):
+    """Write the tables."""
+    for name, lines in tables(found).items():
+        (HERE / f"windows_{name}.md").write_text("\n".join(lines) + "\n")
