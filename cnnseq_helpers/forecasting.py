@@ -20,7 +20,7 @@ def windows(
     series: Any,
     length: int,
     *,
-    horizon: int = 1,
+    horizon: int | None = None,
     stride: int = 1,
     targets: int | Sequence[int] | None = None,
     times: Any = None,
@@ -33,8 +33,9 @@ def windows(
         One recording, or several; no window reaches from one into the next. Floats.
     length : int
         Steps of an input.
-    horizon : int
-        Steps of a target: those that follow the input.
+    horizon : int, optional
+        Steps of a target: those that follow the input. If not given, the next step, and
+        targets have no axis of time.
     stride : int
         Steps from the start of one window to the start of the next.
     targets : int or sequence of int, optional
@@ -75,20 +76,21 @@ def windows(
     ([0.0, 1.0, 2.0], [3.0, 4.0])
     """
     length = check_whole("windows", "length", length)
-    horizon = check_whole("windows", "horizon", horizon)
+    ahead = 1 if horizon is None else check_whole("windows", "horizon", horizon)
     stride = check_whole("windows", "stride", stride)
-    recordings = _read_recordings(series, length, horizon)
+    recordings = _read_recordings(series, length, ahead)
     if times is not None:
         _check_times(times, recordings)
     steps = [len(each) for each in recordings]
     first = np.cumsum([0, *steps[:-1]])
-    places = [np.arange(0, n - length - horizon + 1, stride) for n in steps]
+    places = [np.arange(0, n - length - ahead + 1, stride) for n in steps]
+    channels = _read_targets(targets, recordings[0].shape[1])
     return Windows(
         recordings[0] if len(recordings) == 1 else np.concatenate(recordings),
         first,
         np.concatenate([a + b for a, b in zip(first, places, strict=True)]),
-        (length, horizon),
-        _read_targets(targets, recordings[0].shape[1]),
+        (length, ahead),
+        (0 if horizon is None else slice(None), channels),
     )
 
 
@@ -145,7 +147,9 @@ def _read_recording(recording: Any, where: str) -> NDArray[Any]:
             f"windows expected floats, got {array.dtype}{where}. Nothing is cast "
             "unasked: series.astype('float32'), with true and false as 1 and 0."
         )
-    missing = ~np.isfinite(array) | np.ma.getmaskarray(recording)
+    missing = ~np.isfinite(array)
+    if isinstance(recording, np.ma.MaskedArray):
+        missing |= recording.mask
     if missing.any():
         step, channel = np.argwhere(missing)[0]
         raise ValueError(
@@ -230,7 +234,7 @@ class Windows:
         first: NDArray[np.int64],
         rows: NDArray[np.int64],
         steps: tuple[int, int],
-        targets: Any,
+        targets: tuple[Any, Any],
     ) -> None:
         self._values, self._first, self._rows = values, first, rows
         self.length, self.horizon = steps
@@ -258,8 +262,7 @@ class Windows:
     @property
     def y(self) -> NDArray[Any]:
         """The targets, (window, horizon, channels to predict), as `x`."""
-        steps = self._view(self.length, self.horizon)
-        return steps[..., self._targets]
+        return _choose(self._view(self.length, self.horizon), self._targets)
 
     @property
     def recording(self) -> NDArray[np.int64]:
@@ -435,7 +438,7 @@ class Windows:
         >>> cut = windows(np.zeros((1_000, 4), "float32"), 50, targets=[0, 1])
         >>> batches = cut.batches(64, seed=0)
         >>> [each.shape for each in batches[0]]
-        [(64, 50, 4), (64, 1, 2)]
+        [(64, 50, 4), (64, 2)]
         """
         batch_size = check_whole("batches", "batch_size", batch_size)
         if seed is not None:
@@ -451,6 +454,13 @@ class Windows:
 def _pieces(values: NDArray[Any], steps: int) -> NDArray[Any]:
     """Return the view (place, steps, channels) of all pieces of so many steps."""
     return sliding_window_view(values, steps, axis=0).swapaxes(1, 2)
+
+
+def _choose(steps: NDArray[Any], targets: tuple[Any, Any]) -> NDArray[Any]:
+    """Take from (window, time, channels) the steps and channels to predict."""
+    times, channels = targets
+    chosen: NDArray[Any] = steps[:, times][..., channels]
+    return chosen
 
 
 def _check_shares(shares: Sequence[Any]) -> None:
@@ -469,7 +479,7 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self,
         pieces: NDArray[Any],
         rows: NDArray[np.int64],
-        cut: tuple[int, Any],
+        cut: tuple[int, tuple[Any, Any]],
         dealing: tuple[int, int | None],
     ) -> None:
         super().__init__()
@@ -492,4 +502,4 @@ class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         rows = self._rows[index * self._size : (index + 1) * self._size]
         both = self._pieces[rows]
-        return both[:, : self._length], both[:, self._length :, ..., self._targets]
+        return both[:, : self._length], _choose(both[:, self._length :], self._targets)

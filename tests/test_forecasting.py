@@ -1,5 +1,8 @@
 """Windows against a loop in Python; parts that share no step; no leak on pure noise."""
 
+from itertools import pairwise
+
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,6 +110,29 @@ def test_targets_are_indexed_as_numpy_does(targets, expected):
     np.testing.assert_array_equal(y, cut.y[:3])
 
 
+@pytest.mark.parametrize("targets", [None, 1, [1], [2, 0]])
+def test_the_next_step_alone_has_no_axis_of_time(targets):
+    """Else (batch, 1, channels) would be spread against (batch, channels) by a loss."""
+    series = np.arange(30.0).reshape(10, 3)
+    cut = windows(series, 4, targets=targets)
+    expected = windows(series, 4, horizon=1, targets=targets).y[:, 0]
+    np.testing.assert_array_equal(cut.y, expected)
+    np.testing.assert_array_equal(cut.batches(10)[0][1], expected)
+
+
+def test_a_model_trains_on_batches():
+    model = keras.Sequential([keras.Input((4, 3)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(3))
+    model.compile("sgd", "mse")
+    cut = windows(np.random.default_rng(0).normal(size=(60, 3)), 4)
+    train, test, _ = cut.split_time(0.7, 0.3)
+    given = {"validation_data": test.batches(8), "epochs": 2, "verbose": 0}
+    history = model.fit(train.batches(8, seed=0), **given).history
+    assert np.isfinite(history["val_loss"]).all()
+    predicted = model.predict(test.batches(8), verbose=0)  # in order
+    np.testing.assert_allclose(predicted, model.predict(test.x, verbose=0), atol=1e-6)
+
+
 def test_one_recording_is_not_copied():
     series = np.zeros((1_000_000, 2), "float32")
     cut = windows(series, 50, stride=3)
@@ -156,7 +182,7 @@ def test_parts_in_time_share_no_step(case, weights, gap):
         return
     assert len(parts) == len(shares)
     held = [steps_of(part) for part in parts]
-    for early, late in zip(held, held[1:], strict=False):
+    for early, late in pairwise(held):
         assert max(early)[1] + gap < min(late)[1]
     starts = [start for part in [*parts, left_out] for start in part.start]
     assert sorted(starts) == cut.start.tolist()  # each window is somewhere
@@ -325,8 +351,16 @@ def moved(place, hours):
     [
         (HOURS[1:], ShapeError, r"a time for each step .* \(19,\) for \[20\] steps"),
         (HOURS.astype(str), TypeError, "got <U"),
-        (moved(8, 5), ValueError, r"a gap in times, 1 in all, .* between steps 7 and 8"),
-        (moved(8, 5), ValueError, r"6 hours apart, where 1 h.* np.split\(series, \[8\]\)"),
+        (
+            moved(8, 5),
+            ValueError,
+            "a gap in times, 1 in all, .* steps 7 and 8",
+        ),
+        (
+            moved(8, 5),
+            ValueError,
+            r"6 hours apart, .* np.split\(series, \[8\]\)",
+        ),
         (moved(8, -1), ValueError, "a step that comes twice in times, 1 in all"),
         (moved(8, -5), ValueError, "a step that comes before the one in front of it"),
         (HOURS[::-1], ValueError, "before the one in front of it in times, 19 in all"),
@@ -391,7 +425,9 @@ def test_bad_parts_are_refused(parts, error, message):
         windows([COUNTED] * 3, 3).split_recordings(*parts)
 
 
-@pytest.mark.parametrize("arguments", [{"batch_size": 0}, {"batch_size": 2, "seed": -1}])
+@pytest.mark.parametrize(
+    "arguments", [{"batch_size": 0}, {"batch_size": 2, "seed": -1}]
+)
 def test_bad_sizes_of_batches_are_refused(arguments):
     with pytest.raises(ShapeError, match="to be a whole number of at least"):
         windows(COUNTED, 3).batches(**arguments)
