@@ -29,7 +29,7 @@ def windows(
 
     Parameters
     ----------
-    series : array_like (time, channels), or list of them, or (recording, time, channels)
+    series : array_like, (time, channels) or (recording, time, channels), or list
         One recording, or several; no window reaches from one into the next. Floats.
     length : int
         Steps of an input.
