@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from .shapes import ShapeError, check_whole
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 # --- What is cut ----------------------------------------------------------------------
 
@@ -413,42 +416,74 @@ class Windows:
         rest = ~np.isin(self.recording, [*seen])
         return [*map(self._only, inside), self._only(rest)]
 
-    def batches(self, batch_size: int, *, seed: int | None = None) -> Any:
-        """Return batches (x, y) for `fit`, `evaluate` and `predict`, copied one by one.
+    def batches(self, batch_size: int, *, seed: int | None = None) -> tf.data.Dataset:
+        """Return batches (x, y) for `fit`, `evaluate` and `predict`, gathered in turn.
 
         Parameters
         ----------
         batch_size : int
             Windows in a batch; the last one may hold fewer.
         seed : int, optional
-            Shuffle the windows anew each epoch. If not given, they come in their order.
+            Shuffle all windows, anew each time that the data set is read. If not given,
+            they come in their order.
 
         Returns
         -------
-        keras.utils.PyDataset
-            ``len(batches)`` is their number, ``batches[i]`` is one of them.
+        tf.data.Dataset
+            Of a known number of batches. It holds a copy of the recordings, and of one
+            batch after the other.
 
         Raises
         ------
         ShapeError
             If the size is not a whole number of at least 1, or the seed of at least 0.
+        ValueError
+            If there are no windows: `fit` would leave out an empty validation silently.
+
+        Notes
+        -----
+        The order depends on `seed` and on how often the data set was read before. Keras
+        warns that it can't shuffle a data set itself: give `fit` ``shuffle=False``.
 
         Examples
         --------
         >>> cut = windows(np.zeros((1_000, 4), "float32"), 50, targets=[0, 1])
         >>> batches = cut.batches(64, seed=0)
-        >>> [each.shape for each in batches[0]]
-        [(64, 50, 4), (64, 2)]
+        >>> len(batches), [tuple(each.shape) for each in next(iter(batches))]
+        (15, [(64, 50, 4), (64, 2)])
         """
+        import tensorflow as tf
+
         batch_size = check_whole("batches", "batch_size", batch_size)
         if seed is not None:
             seed = check_whole("batches", "seed", seed, at_least=0)
-        return _Batches(
-            _pieces(self._values, self.length + self.horizon),
-            self._rows,
-            (self.length, self._targets),
-            (batch_size, seed),
-        )
+        if not len(self):
+            raise ValueError(
+                "batches expected at least one window, got none. Take those of a part."
+            )
+        values, rows = tf.constant(self._values), self._rows
+        steps = tf.range(self.length + self.horizon, dtype=tf.int64)
+        times, channels = self._targets
+        epochs = count()
+
+        def orders() -> Iterator[NDArray[np.int64]]:
+            yield np.random.default_rng([seed or 0, next(epochs)]).permutation(rows)
+
+        def gather(starts: Any) -> tuple[Any, Any]:
+            both = tf.gather(values, starts[:, None] + steps)
+            y = both[:, self.length :][:, times]
+            if isinstance(channels, list):
+                return both[:, : self.length], tf.gather(y, channels, axis=-1)
+            return both[:, : self.length], y[..., channels]
+
+        starts = tf.data.Dataset.from_tensor_slices(rows)
+        if seed is not None:
+            signature = tf.TensorSpec((None,), tf.int64)
+            dealt = tf.data.Dataset.from_generator(orders, output_signature=signature)
+            starts = dealt.flat_map(tf.data.Dataset.from_tensor_slices)
+        data = starts.batch(batch_size).map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+        known = tf.data.experimental.assert_cardinality(-(-len(self) // batch_size))
+        return data.apply(known).prefetch(tf.data.AUTOTUNE)
 
 
 def _pieces(values: NDArray[Any], steps: int) -> NDArray[Any]:
@@ -470,36 +505,3 @@ def _check_shares(shares: Sequence[Any]) -> None:
             "split_time expected shares above 0 that are together 1, such as 0.7, "
             f"0.15, 0.15, got {shares}. Give a share for each part."
         )
-
-
-class _Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches that are gathered when they are asked for."""
-
-    def __init__(
-        self,
-        pieces: NDArray[Any],
-        rows: NDArray[np.int64],
-        cut: tuple[int, tuple[Any, Any]],
-        dealing: tuple[int, int | None],
-    ) -> None:
-        super().__init__()
-        self._pieces, self._rows = pieces, rows
-        self._length, self._targets = cut
-        self._size, self._seed = dealing
-        self._epoch = -1
-        self.on_epoch_end()
-
-    def on_epoch_end(self) -> None:
-        """Shuffle the windows anew, if there is a seed."""
-        self._epoch += 1
-        if self._seed is not None:
-            random = np.random.default_rng([self._seed, self._epoch])
-            self._rows = random.permutation(self._rows)
-
-    def __len__(self) -> int:
-        return -(-len(self._rows) // self._size)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        rows = self._rows[index * self._size : (index + 1) * self._size]
-        both = self._pieces[rows]
-        return both[:, : self._length], _choose(both[:, self._length :], self._targets)
