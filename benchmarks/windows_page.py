@@ -30,16 +30,17 @@ def table(found, steps):
         "fit": "an epoch of `fit` (s)",
         "peak": "extra memory (MB)",
     }
+    digits = {"read": 2, "fit": 2, "peak": 0}
     if steps > 100_000:
         del columns["read"]
+        digits["fit"] = 1
     lines = [
         f"| way | {' | '.join(columns.values())} |",
         "|---" + "|---:" * len(columns) + "|",
     ]
     for way in WAYS:
         cells = [
-            f"{median(found, way, steps, what):,.{0 if what == 'peak' else 1}f}"
-            for what in columns
+            f"{median(found, way, steps, what):,.{digits[what]}f}" for what in columns
         ]
         lines.append(f"| {way} | {' | '.join(cells)} |")
     return lines

@@ -32,7 +32,9 @@ def found():
     return json.loads((BENCHMARKS / "converting.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["converting", "random_kernels", "streaming"])
+@pytest.mark.parametrize(
+    "name", ["converting", "random_kernels", "streaming", "windows"]
+)
 def test_tables_show_what_is_stored(name):
     found = json.loads((BENCHMARKS / f"{name}.json").read_text())
     for file, lines in load_page(f"{name}_page").tables(found).items():
@@ -411,3 +413,21 @@ def test_what_the_chapter_says_of_the_steps_after_a_change_holds(streams):
     assert (right("LSTM", 2, 1), right("LSTM", 2, 3)) == (0.85, 0.98)
     assert right("convolutions", 1, 3) == 0.99 > right("convolutions", 2, 3)
     assert [right("convolutions", n, 1) for n in (1, 2)] == [0.34, 0.71]
+
+
+# --- Windows --------------------------------------------------------------------------
+
+
+def test_what_the_chapter_says_of_ways_to_make_windows_holds():
+    found = json.loads((BENCHMARKS / "windows.json").read_text())
+    page = load_page("windows_page")
+    small, large = page.SIZES
+    for steps in (small, large):
+        seconds = {way: page.median(found, way, steps, "fit") for way in page.WAYS}
+        del seconds[page.NOTHING]
+        for slow in (page.UTILITY, page.TF_WINDOWS):
+            assert seconds[slow] > 3 * seconds[page.ARRAYS]
+        assert seconds[page.OURS] < 1.5 * min(seconds.values())
+    held = {way: page.median(found, way, large, "peak") for way in page.WAYS}
+    assert held[page.ARRAYS] == pytest.approx(3200, abs=50)
+    assert all(held[way] < 200 for way in page.WAYS if way != page.ARRAYS)
