@@ -193,11 +193,12 @@ def in_own_process(way, steps):
 
 def jobs(found):
     """Yield each measurement's key and the function that makes it, by turns."""
-    for number in range(max(page.ROUNDS.values())):
-        for steps in [each for each in page.SIZES if number < page.ROUNDS[each]]:
+    for number in range(page.ROUNDS):
+        for steps in page.SIZES:
             for way in list(WAYS)[:: 1 if number % 2 else -1]:
-                key = f"{way}/{steps}/{number}"
-                yield key, lambda a=(way, steps): in_own_process(*a)
+                if number < page.rounds(way, steps):
+                    key = f"{way}/{steps}/{number}"
+                    yield key, lambda a=(way, steps): in_own_process(*a)
 
 
 if __name__ == "__main__":
