@@ -35,7 +35,15 @@ def found():
 
 
 @pytest.mark.parametrize(
-    "name", ["converting", "random_kernels", "streaming", "repeatable", "anomalies"]
+    "name",
+    [
+        "converting",
+        "random_kernels",
+        "streaming",
+        "repeatable",
+        "anomalies",
+        "windows",
+    ],
 )
 def test_tables_show_what_is_stored(name):
     found = json.loads((BENCHMARKS / f"{name}.json").read_text())
@@ -535,3 +543,21 @@ def test_what_is_said_of_one_class_holds(anomalies):
         standing, *others = right[method]
         assert standing < 0.6
         assert min(others) > 0.97
+
+
+# --- Windows --------------------------------------------------------------------------
+
+
+def test_what_the_chapter_says_of_ways_to_make_windows_holds():
+    found = json.loads((BENCHMARKS / "windows.json").read_text())
+    page = load_page("windows_page")
+    small, large = page.SIZES
+    for steps in (small, large):
+        seconds = {way: page.median(found, way, steps, "fit") for way in page.WAYS}
+        del seconds[page.NOTHING]
+        for slow in (page.UTILITY, page.TF_WINDOWS):
+            assert seconds[slow] > 3 * seconds[page.ARRAYS]
+        assert seconds[page.OURS] < 1.5 * min(seconds.values())
+    held = {way: page.median(found, way, large, "peak") for way in page.WAYS}
+    assert held[page.ARRAYS] == pytest.approx(3200, abs=50)
+    assert all(held[way] < 200 for way in page.WAYS if way != page.ARRAYS)
