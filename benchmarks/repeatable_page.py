@@ -51,12 +51,12 @@ def digits(difference):
 def settings_table(found):
     """Return how far settings are apart, after one update and after training."""
     lines = [
-        "| setting | apart after 1 update | later | right of 150, three seeds |",
+        "| setting | at first | later | right of 150 |",
         "|---|---:|---:|---|",
     ]
     for name in SETTINGS:
         first, last = (digits(apart(found, name, when)) for when in ("first", "last"))
-        counts = ", ".join(map(str, run(found, name)["right"]))
+        counts = " ".join(map(str, run(found, name)["right"]))
         label = name.replace("deterministic operations", "fixed order")
         lines.append(f"| {label} | {first} | {last} | {counts} |")
     return lines
@@ -97,8 +97,7 @@ def best_of(found, kind, number=10, draws=5_000):
 def best_table(found):
     """Return what is left of the best of ten seeds on series that did not choose it."""
     lines = [
-        "| behind the convolution | mean of the ten | best of ten, where it was chosen "
-        "| the same networks elsewhere |",
+        "| network | mean | best | elsewhere |",
         "|---|---:|---:|---:|",
     ]
     for kind in KINDS[:2]:
