@@ -173,7 +173,7 @@ FIRST_CHAPTER = {
     "video/judging_frames": ("psnr", "ssim", "blur"),
     "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
-    "combining/anomalies": ("anomaly detection", "anomalies", "point adjustment"),
+    "combining/anomalies": ("anomaly detection", "anomalies"),
     "combining/sensor_fronts": ("spectrogram",),
     "combining/video_classification": ("video folder",),
     "combining/frames_and_masks": ("TimeDistributed",),
