@@ -60,8 +60,10 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/sizes.py
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/random_kernels.py
+	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/anomalies.py
 	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/repeatable.py
 	$(BIN)/python benchmarks/exporting.py
 	$(BIN)/python benchmarks/video.py
 	$(BIN)/python benchmarks/video_training.py

@@ -107,6 +107,8 @@ def in_stream(model, window):
     """Return a call of a stream that is as long under way as a window."""
     stream, step = to_streaming(model), np.ones((1, 1, CHANNELS), "float32")
     stream(np.ones((1, window, CHANNELS), "float32"))
+    for _ in range(30):  # until it is compiled
+        stream(step)
     return lambda: stream(step)
 
 

@@ -12,6 +12,7 @@ from .deploying.streaming import to_streaming as to_streaming
 from .digits import DIRECTIONS as DIRECTIONS
 from .digits import drifting_digits as drifting_digits
 from .digits import moving_digits as moving_digits
+from .forecasting import windows as windows
 from .padding.batches import pad_batch as pad_batch
 from .padding.boundaries import bucket_boundaries as bucket_boundaries
 from .padding.buckets import bucket_batches as bucket_batches

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "testing": SHAPES | {"tracing"},
     "datasets": EXTRAS,
     "digits": EXTRAS,
+    "forecasting": EXTRAS,
     "plotting": EXTRAS | {"datasets", "video"},
 }
 

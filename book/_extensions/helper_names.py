@@ -23,6 +23,7 @@ import cnnseq_helpers
 from cnnseq_helpers.datasets import Dataset, Series
 from cnnseq_helpers.deploying.exporting import ExportedModel
 from cnnseq_helpers.deploying.streaming import Stream
+from cnnseq_helpers.forecasting import Windows
 from cnnseq_helpers.padding.buckets import BucketBatches
 from cnnseq_helpers.plotting import Animation
 from cnnseq_helpers.targets.checking import TargetProblem
@@ -43,6 +44,7 @@ RESULTS = {
         ShapeTrace,
         Stream,
         TargetProblem,
+        Windows,
     )
 }
 ANCHORS = {name: f"cnnseq_helpers.{name}" for name in cnnseq_helpers.__all__}

@@ -104,8 +104,9 @@ def _read_one_way(named: Any, layer: Any) -> Recurrent:
     for setting, why in (
         (
             "return_state",
-            "hands its state on, and convolutions have none. Rebuild the model without "
-            "the state: let the last output, or return_sequences=True, say all",
+            "hands its state on; what convolutions keep are steps, not a state of its "
+            "shape. Rebuild the model without the state: let the last output, or "
+            "return_sequences=True, say all",
         ),
         (
             "stateful",
@@ -187,7 +188,7 @@ def _survey(model: Any, calls: dict[int, Calls], masked: bool, fed: bool) -> Non
         if fed and isinstance(operation, _ATTENTION):
             raise _refusal(
                 operation,
-                "compares states of a recurrent layer, and convolutions have none to "
+                "compares states of a recurrent layer, and convolutions give none to "
                 "compare. Convert the part of the model in front of it",
             )
         if is_recurrent(operation):
@@ -212,7 +213,7 @@ def _note_call(
     if state is not None:
         raise _refusal(
             layer,
-            "starts from the state of another layer, and convolutions have none. Give "
+            "starts from the state of another layer, which convolutions can't. Give "
             "that state as further channels: RepeatVector, then Concatenate",
         )
     outputs = read_recurrent(layer)

@@ -173,6 +173,7 @@ FIRST_CHAPTER = {
     "video/judging_frames": ("psnr", "ssim", "blur"),
     "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
+    "forecasting/forecast": ("forecast shifted", "forecast lag", "persistence"),
     "combining/anomalies": ("anomaly detection", "anomalies"),
     "combining/sensor_fronts": ("spectrogram",),
     "combining/video_classification": ("video folder",),
@@ -180,6 +181,7 @@ FIRST_CHAPTER = {
     "converting/logits_and_labels": ("class for each step",),
     "converting/receptive_field": ("receptive field",),
     "converting/cnn_lstm_to_cnn1d": ("convert LSTM",),
+    "forecasting/repeatable": ("repeat results", "random seed"),
 }
 
 
