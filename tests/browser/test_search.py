@@ -174,7 +174,7 @@ FIRST_CHAPTER = {
     "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
     "video/next_frame": ("next frame", "predict frames"),
     "forecasting/forecast": ("forecast shifted", "forecast lag", "persistence"),
-    "combining/anomalies": ("anomaly detection", "anomalies", "point adjustment"),
+    "combining/anomalies": ("anomaly detection", "anomalies"),
     "combining/sensor_fronts": ("spectrogram",),
     "combining/video_classification": ("video folder",),
     "combining/frames_and_masks": ("TimeDistributed",),
