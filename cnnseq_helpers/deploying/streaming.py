@@ -70,7 +70,8 @@ def to_streaming(model: Any) -> Stream:
 
     Keeping the inputs that convolutions still need is the streaming of Rybakov et al.,
     arXiv:2005.06720. With TensorFlow, a step is compiled once it has come some twenty
-    times in the same shapes.
+    times in the same shapes, by each stream for itself. So let one stream read many
+    sequences, in a batch or by turns, with the `states` of each put back.
 
     Examples
     --------
@@ -160,7 +161,8 @@ class Stream:
         """A copy of all that is kept of the steps so far; empty before the first chunk.
 
         Give it back, to this stream or to another one of the same model, to go on from
-        there. ``np.savez(file, **stream.states)`` stores it.
+        there. ``np.savez(file, **stream.states)`` stores it. The keys are names of
+        layers: a model that is loaded from its ``.keras`` file has the same ones.
         """
         return {
             f"{key}.{name}": np.array(keras.ops.convert_to_numpy(each))
