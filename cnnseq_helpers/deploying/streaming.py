@@ -129,10 +129,10 @@ class Stream:
         """
         self._refuse_if_closed("stream(chunk)")
         arrays = read_chunk(self._plan.graph, chunk, self._batch)
-        self._batch = len(arrays[0])
-        states = self._states or start(self._plan, self._batch)
+        states = self._states or start(self._plan, len(arrays[0]))
         given = [keras.ops.convert_to_tensor(array) for array in arrays]
         outputs, self._states = self._advance(states, given, End.OPEN)
+        self._batch = len(arrays[0])
         if any(self._summaries):
             ending = self._end(End.LOOK)
             pairs = zip(self._summaries, outputs, ending, strict=True)

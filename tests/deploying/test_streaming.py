@@ -622,6 +622,18 @@ def test_whole_numbers_are_not_cut_out_of_others(wrong):
         stream(words)
 
 
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_chunk_that_fails_leaves_the_stream_as_it_was(before):
+    model = tokens()  # of five words
+    words = np.random.default_rng(0).integers(0, 5, (2, 8))
+    stream = to_streaming(model)
+    found = [stream(words[:, :before])] if before else []
+    with pytest.raises(Exception, match="9 is not in"):
+        stream(np.full((2 if before else 1, 2), 9))
+    found += [stream(words[:, before:]), stream.close()]
+    close_to(np.concatenate(found, axis=1), model(words))
+
+
 def test_the_batch_that_a_model_is_built_for():
     stream = to_streaming(stateful())
     with pytest.raises(ShapeError, match="batch=2, for which the model is built"):
