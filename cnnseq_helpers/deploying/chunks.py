@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,9 +29,12 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
         parts = [_only(chunk, inputs[0])]
     if len(parts) != len(inputs):
         names = ", ".join(x.name for x in inputs)
+        came = f"{len(parts)}"
+        if isinstance(chunk, dict):
+            came = f"a dictionary of {', '.join(map(str, chunk)) or 'nothing'}"
         raise ShapeError(
-            f"stream(chunk) expected {len(inputs)} arrays, {names}, got {len(parts)}. "
-            f"{_CURE_MASK}"
+            f"stream(chunk) expected arrays for {len(inputs)} inputs, {names}, got "
+            f"{came}. {_CURE_MASK}"
         )
     arrays = [_as_array(part, x) for part, x in zip(parts, inputs, strict=True)]
     if len({array.shape[:2] for array in arrays}) > 1:
@@ -38,6 +42,11 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
         raise ShapeError(
             "stream(chunk) expected a mask (batch, time) of the chunk's own steps, got "
             f"{shapes}. {_CURE_MASK}"
+        )
+    if len(arrays[0]) == 0:
+        raise ShapeError(
+            "stream(chunk) expected one sequence at least, got batch=0. Call it only "
+            "while there are sequences; a chunk may have no steps."
         )
     fixed = inputs[0].shape[0]
     if batch is None and fixed is not None and arrays[0].shape[0] != fixed:
@@ -89,14 +98,18 @@ def read_states(plan: Plan, given: Any, batch: int | None) -> tuple[States, int 
         raise ShapeError(
             "stream.states expected what a stream of the same model keeps, but "
             f"{wrong[0]!r} is {'missing' if wrong[0] in names else 'unknown'}. Give "
-            "back all of stream.states, unchanged."
+            "back all of stream.states, unchanged. Its keys are names of layers, which "
+            "a model that is loaded from its .keras file keeps; in a model that is "
+            "built anew Keras may number them otherwise: give them names."
         )
     found = set() if batch is None else {batch}
     for call in plan.calls:
         state = states.get(call.key, {})
         for name, expected in state.items():
-            value = np.asarray(given[f"{call.key}.{name}"])
-            _check_state(f"{call.key}.{name}", value, expected, call.longest(name))
+            full = f"{call.key}.{name}"
+            value = np.asarray(given[full])
+            _check_state(full, value, expected, call.longest(name))
+            value = _in_kept_type(full, value, expected)
             if np.ndim(expected):
                 found.add(value.shape[0])
             state[name] = value if np.ndim(expected) else int(value)
@@ -125,3 +138,23 @@ def _check_state(
             f"stream.states expected {name!r} of shape {wanted}{most}, got "
             f"{value.shape}. Give back what stream.states was, for the same model."
         )
+
+
+def _in_kept_type(name: str, value: NDArray[Any], expected: Any) -> NDArray[Any]:
+    """Return a state in the type that the stream keeps, however it was stored."""
+    kept = np.dtype("int64")
+    if hasattr(expected, "dtype"):
+        kept = np.asarray(keras.ops.convert_to_numpy(expected)).dtype
+    if value.dtype.kind == "V" and value.dtype.itemsize == kept.itemsize:
+        return value.view(kept)  # np.savez forgets that numbers are bfloat16
+    try:
+        cast = value.astype(kept, casting="same_kind" if value.size else "unsafe")
+    except TypeError:
+        cast = None
+    if cast is None or (not np.ndim(expected) and np.any(cast < 0)):
+        raise TypeError(
+            f"stream.states expected {name!r} to be numbers of type {kept}"
+            f"{'' if np.ndim(expected) else ', none below 0'}, got {value.dtype}. Give "
+            "back what stream.states was."
+        )
+    return cast

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from statistics import median
@@ -151,7 +151,8 @@ def export_model(
     ShapeError
         If x does not fit the model, or the model has no shapes yet.
     TypeError
-        If x has numbers where the model takes booleans, or no numbers.
+        If x has numbers where the model takes booleans or whole numbers, or no numbers;
+        or an option is unknown.
     ValueError
         If the suffix is unknown, the model runs Python or keeps a state, the runtime
         can't run the file, or answers otherwise than Keras. Nothing is written then.
@@ -175,13 +176,14 @@ def export_model(
     """
     target = Path(path)
     form = _check_target(target, overwrite)
+    _check_options(form, options)
     form.require()
     _check_model(model)
     if samples := options.get("representative_dataset"):
         _refuse_loops(model)
         if len(model.inputs) > 1:
             options["representative_dataset"] = lambda: _by_name(model, samples)
-    arrays = _read_inputs(model.inputs, x)
+    arrays = _read_inputs(model, x)
     wanted = _flat(model(_pack(model, arrays), training=False))
     if not all(np.isfinite(each).all() for each in wanted):
         raise ValueError(
@@ -205,7 +207,7 @@ def export_model(
                 break
         _refuse_operations(model, operations)
         try:
-            run = _reader(model.inputs, form.load(file, _names(model)), size)
+            run = _reader(model, form.load(file, _names(model)), size)
             found = run(arrays if len(arrays) > 1 else arrays[0])
         except ShapeError:
             raise
@@ -213,6 +215,7 @@ def export_model(
             raise ValueError(
                 f"{form.name} can't run what was exported: "
                 f"{str(error).splitlines()[0]}. Nothing was written."
+                f"{_other_precision(model)}"
             ) from error
         pairs = zip(found, wanted, strict=True)
         difference = max(_difference(a, b) for a, b in pairs)
@@ -263,6 +266,18 @@ def _check_target(target: Path, overwrite: bool) -> Format:
     return FORMATS[target.suffix]
 
 
+def _check_options(form: Format, options: dict[str, Any]) -> None:
+    """Refuse options that `keras.Model.export` would drop without a word."""
+    known = {"onnx": {"opset_version"}, "tf_saved_model": set[str]()}
+    unknown = sorted(set(options) - known.get(form.option, set(options)))
+    if unknown:
+        wanted = ", ".join(known[form.option]) or "no further options"
+        raise TypeError(
+            f"export_model to {form.name} expected {wanted}, got {unknown[0]!r}. "
+            "Leave it out."
+        )
+
+
 def _check_model(model: Any) -> None:
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -271,6 +286,13 @@ def _check_model(model: Any) -> None:
             "with KERAS_BACKEND=tensorflow."
         )
     checked_graph_of(model, "export_model")
+    names = _names(model)
+    if len({_argument(name) for name in names}) < len(names):
+        raise ValueError(
+            f"export_model expected names of inputs that differ in letters, digits or "
+            f"'_', which is all that a file keeps of them, got {', '.join(names)}. "
+            "Name them otherwise: keras.Input(shape, name='...')."
+        )
     for layer in layers_of(model):
         if getattr(layer, "stateful", False) and hasattr(layer, "cell"):
             raise ValueError(
@@ -292,10 +314,12 @@ def _refuse_loops(model: Any) -> None:
             )
 
 
-def _read_inputs(inputs: Sequence[Any], x: Any) -> list[Any]:
+def _read_inputs(model: Any, x: Any) -> list[Any]:
     """Return an array for each input of a model, of its type, or refuse it."""
+    inputs = model.inputs
     if isinstance(x, dict):
-        x = keras.tree.flatten(x)
+        x = _in_order(model, x)
+        x = x if len(inputs) > 1 else x[0]
     parts = list(x) if len(inputs) > 1 and isinstance(x, (list, tuple)) else [x]
     if len(parts) != len(inputs):
         names = ", ".join(each.name for each in inputs)
@@ -314,8 +338,23 @@ def _read_inputs(inputs: Sequence[Any], x: Any) -> list[Any]:
     return arrays
 
 
+def _in_order(model: Any, x: dict[str, Any]) -> list[Any]:
+    """Return the arrays of a dictionary in the order of a model's inputs."""
+    structure = input_structure(model)
+    names = sorted(structure) if isinstance(structure, dict) else _names(model)
+    if set(names) != set(x):
+        raise ShapeError(
+            f"export_model expected x for the inputs {', '.join(names)}, got a "
+            f"dictionary of {', '.join(map(str, x))}. Name each array as its input is."
+        )
+    return [x[name] for name in names]
+
+
 def _read_input(wanted: Any, given: Any) -> Any:
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError:  # sequences of different lengths
+        array = np.array(None)
     sizes = zip(array.shape, wanted.shape, strict=False)
     if array.ndim != len(wanted.shape) or any(b not in (None, a) for a, b in sizes):
         raise ShapeError(
@@ -362,7 +401,7 @@ def _by_name(model: Any, samples: Callable[[], Any]) -> Iterator[dict[str, Any]]
     """Yield samples as LiteRT's converter takes them in any order of the inputs."""
     names = [_argument(name) for name in _names(model)]
     for sample in samples():
-        yield dict(zip(names, _read_inputs(model.inputs, sample), strict=True))
+        yield dict(zip(names, _read_inputs(model, sample), strict=True))
 
 
 def _argument(name: str) -> str:
@@ -439,8 +478,19 @@ def _refuse_operations(model: Any, operations: dict[str, int]) -> None:
         raise ValueError(
             f"LiteRT lacks operations that {model.name} needs: {names}. Nothing was "
             "written. Export to ONNX; replace recurrent layers (to_cnn1d), or the "
-            "layer that these are of."
+            f"layer that these are of.{_other_precision(model)}"
         )
+
+
+def _other_precision(model: Any) -> str:
+    """Return what to do where layers compute in what many operations lack."""
+    for layer in layers_of(model, include_self=False):
+        if layer.weights and layer.compute_dtype != "float32":
+            return (
+                f" Or it is that {layer.name} computes in {layer.compute_dtype}: build "
+                "the model in float32, and give it the weights."
+            )
+    return ""
 
 
 def _find_python(model: Any) -> str:
@@ -465,11 +515,11 @@ def _find_python(model: Any) -> str:
     return ", ".join(found) or model.name
 
 
-def _reader(inputs: Sequence[Any], run: Run, batch: int | None) -> Run:
+def _reader(model: Any, run: Run, batch: int | None) -> Run:
     """Return what takes any x that the model takes, so many sequences at a time."""
 
     def answer(x: Any) -> list[Any]:
-        arrays = _read_inputs(inputs, x)
+        arrays = _read_inputs(model, x)
         rows = len(arrays[0])
         if batch is None or rows == batch:
             return run(arrays)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -17,4 +18,14 @@ def in_type_of(symbol: Any, array: NDArray[Any], doing: str) -> NDArray[Any]:
             f"{array.dtype}. Convert: x.astype({dtype!r}); a mask is True where a "
             "step is real."
         )
-    return array.astype(dtype)
+    if dtype == "bool" or keras.backend.is_float_dtype(dtype):
+        return array.astype(dtype)
+    with np.errstate(invalid="ignore"):
+        whole = array.astype(dtype)
+    if not np.array_equal(whole, array):
+        raise TypeError(
+            f"{doing} expected whole numbers of type {dtype} for {symbol.name!r}, got "
+            f"{array[whole != array].flat[0]}, which is none. Round x, or build the "
+            "model with an input of type float32."
+        )
+    return whole

@@ -18,6 +18,7 @@ from .running import States, advance
 OFTEN = 20
 _LONGEST_CHUNK = 16
 _MOST_FUNCTIONS = 32
+_MOST_COUNTS = 1000
 
 Step = Callable[[list[Any], list[Any]], tuple[list[Any], States]]
 
@@ -37,20 +38,23 @@ class Repeated:
         numbers, tensors = _split(states)
         shapes = tuple(tuple(each.shape) for each in [*tensors, *given])
         signature = (end, shapes, tuple(map(tuple, map(dict.values, numbers.values()))))
-        self._seen[signature] += 1
-        if self._is_worth_it(signature, given):
+        if signature not in self._functions and self._is_worth_it(signature, given):
             self._functions[signature] = _compiled(self._plan, numbers, end)
         if signature in self._functions:
             return self._functions[signature](tensors, given)
         return advance(self._plan, states, given, end)
 
     def _is_worth_it(self, signature: Any, given: list[Any]) -> bool:
-        return (
-            self._seen[signature] == OFTEN + 1
-            and given[0].shape[1] <= _LONGEST_CHUNK
-            and len(self._functions) < _MOST_FUNCTIONS
-            and keras.backend.backend() == "tensorflow"
-        )
+        if (
+            given[0].shape[1] > _LONGEST_CHUNK
+            or len(self._functions) >= _MOST_FUNCTIONS
+            or keras.backend.backend() != "tensorflow"
+        ):
+            return False
+        if len(self._seen) >= _MOST_COUNTS:
+            self._seen.clear()
+        self._seen[signature] += 1
+        return self._seen[signature] > OFTEN
 
 
 def _compiled(plan: Plan, numbers: States, end: End) -> Step:

@@ -70,7 +70,8 @@ def to_streaming(model: Any) -> Stream:
 
     Keeping the inputs that convolutions still need is the streaming of Rybakov et al.,
     arXiv:2005.06720. With TensorFlow, a step is compiled once it has come some twenty
-    times in the same shapes.
+    times in the same shapes, by each stream for itself. So let one stream read many
+    sequences, in a batch or by turns, with the `states` of each put back.
 
     Examples
     --------
@@ -128,10 +129,10 @@ class Stream:
         """
         self._refuse_if_closed("stream(chunk)")
         arrays = read_chunk(self._plan.graph, chunk, self._batch)
-        self._batch = len(arrays[0])
-        states = self._states or start(self._plan, self._batch)
+        states = self._states or start(self._plan, len(arrays[0]))
         given = [keras.ops.convert_to_tensor(array) for array in arrays]
         outputs, self._states = self._advance(states, given, End.OPEN)
+        self._batch = len(arrays[0])
         if any(self._summaries):
             ending = self._end(End.LOOK)
             pairs = zip(self._summaries, outputs, ending, strict=True)
@@ -160,7 +161,8 @@ class Stream:
         """A copy of all that is kept of the steps so far; empty before the first chunk.
 
         Give it back, to this stream or to another one of the same model, to go on from
-        there. ``np.savez(file, **stream.states)`` stores it.
+        there. ``np.savez(file, **stream.states)`` stores it. The keys are names of
+        layers: a model that is loaded from its ``.keras`` file has the same ones.
         """
         return {
             f"{key}.{name}": np.array(keras.ops.convert_to_numpy(each))

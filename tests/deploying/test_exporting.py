@@ -341,6 +341,12 @@ REFUSED = {
     ),
     "other steps": (PLAIN, "a.onnx", X[:, :9], ShapeError, r"time=20.*\(2, 9, 3\)"),
     "no batch": (PLAIN, "a.onnx", X[0], ShapeError, r"x\[None\]"),
+    "unequal rows": (PLAIN, "a.onnx", [[[1]], [[2], [3]]], ShapeError, "time=20"),
+    "another name": (PLAIN, "a.onnx", {"x": X}, ShapeError, "inputs series, got a di"),
+    "half numbers": (
+        keras.Sequential([keras.Input((20,), dtype="int32"), layers.Embedding(5, 2)]),
+        *("a.onnx", np.full((2, 20), 1.5), TypeError, "whole numbers of type int32"),
+    ),
     "no row": (PLAIN, "a.onnx", X[:0], ShapeError, "one at least"),
     "no mask": (MASKED, "a.onnx", X, ShapeError, "2 inputs series, mask"),
     "a mask of numbers": (
@@ -380,6 +386,40 @@ def test_what_can_not_be_is_refused_and_nothing_written(case, tmp_path):
     with pytest.raises(error, match=message):
         export_model(model, tmp_path / name, x)
     assert os.listdir(tmp_path) == []
+
+
+def two_of_one_shape(*names):
+    first, second = (keras.Input((4,), name=name) for name in names)
+    return keras.Model([first, second], first - 2 * second)
+
+
+def test_a_dictionary_is_read_by_its_names(tmp_path):
+    """Also where the names, sorted, are in another order than the inputs."""
+    model = two_of_one_shape("b", "a")
+    x = {"a": X[0, :4, 0][None], "b": X[1, :4, 1][None]}
+    x = {name: np.repeat(each, 2, axis=0) for name, each in x.items()}
+    exported = export_model(model, tmp_path / "model", x)
+    np.testing.assert_allclose(exported(x), model(x), atol=1e-5)
+    np.testing.assert_allclose(exported([x["b"], x["a"]]), model(x), atol=1e-5)
+
+
+def test_names_of_which_a_file_makes_one(tmp_path):
+    x = [np.ones((2, 4))] * 2
+    with pytest.raises(ValueError, match=r"that differ in letters.*got a-b, a_b"):
+        export_model(two_of_one_shape("a-b", "a_b"), tmp_path / "a.onnx", x)
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a"])
+def test_options_are_not_dropped(name, tmp_path):
+    with pytest.raises(TypeError, match="got 'opset'. Leave it out"):
+        export_model(PLAIN, tmp_path / name, X, opset=18)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_precision_that_a_runtime_lacks_is_named(tmp_path):
+    model = sequential(layers.Dense(2, dtype="mixed_float16", name="head"))
+    with pytest.raises(ValueError, match="LiteRT lacks.*head computes in float16"):
+        export_model(model, tmp_path / "a.tflite", X, tolerance=0.01)
 
 
 @pytest.mark.parametrize("batch", [0, 1.5, True])

@@ -4,6 +4,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
@@ -106,3 +107,51 @@ def test_states_go_from_a_compiled_stream_to_another_and_back():
         stream.reset()
         np.testing.assert_allclose(stream(x[:, :4]), found[0], atol=1e-6)
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=1e-5)
+
+
+def test_what_is_counted_does_not_grow_without_end():
+    stream = to_streaming(causal())
+    for size in range(17, 60):  # too long to be compiled: not counted
+        stream(np.zeros((1, size, CHANNELS), "float32"))
+    assert not stream._advance._seen
+    with mock.patch.object(repeating, "_MOST_COUNTS", 3):
+        for size in (1, 2, 3, 4, 5, 6):
+            stream(np.zeros((1, size, CHANNELS), "float32"))
+    assert len(stream._advance._seen) == 3
+
+
+def test_many_chunks_of_changing_sizes():
+    model, x = causal(), series_of(600)
+    with mock.patch.object(repeating, "OFTEN", 2):
+        stream, found, start = to_streaming(model), [], 0
+        sizes = np.random.default_rng(0).integers(0, 6, 400)
+        for size in sizes:
+            found.append(stream(x[:, start : start + size]))
+            start += size
+    assert 2 < len(stream._advance._functions) <= repeating._MOST_FUNCTIONS
+    whole = np.asarray(model(x))[:, :start]
+    np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=1e-5)
+
+
+def half(kind):
+    keras.mixed_precision.set_dtype_policy(kind)
+    try:
+        return causal()
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("kind", ["float64", "mixed_float16", "mixed_bfloat16"])
+def test_other_precisions(kind, tmp_path):
+    model, x = half(kind), series_of(12).astype("float64")
+    whole = np.asarray(model(x)).astype("float64")
+    atol = {"float64": 1e-12, "mixed_float16": 3e-3, "mixed_bfloat16": 2e-2}[kind]
+    with at_once():
+        stream = to_streaming(model)
+        found = [stream(x[:, start : start + 3]) for start in (0, 3)]
+        np.savez(tmp_path / "states.npz", **stream.states)
+        stream = to_streaming(model)
+        stream.states = dict(np.load(tmp_path / "states.npz"))
+        found += [stream(x[:, start : start + 3]) for start in (6, 9)]
+    found = np.concatenate(found, axis=1).astype("float64")
+    np.testing.assert_allclose(found, whole, atol=atol)

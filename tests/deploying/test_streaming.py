@@ -1,5 +1,9 @@
 """to_streaming, held against the model on the whole sequence, however it is cut."""
 
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from keras import layers, ops
 import cnnseq_helpers as helpers
 from cnnseq_helpers import ShapeError, to_streaming
 
-from ..conftest import examples, sampled
+from ..conftest import ROOT, examples, sampled
 from .models import CHANNELS, cuts, masked, per_sequence, per_step, series_of, uneven
 
 
@@ -573,6 +577,7 @@ M = np.ones((2, 6), bool)
             ShapeError,
             "batch=2, the sequences that this stream has begun, got batch=1.*reset",
         ),
+        (X[:0], ShapeError, "one sequence at least, got batch=0"),
     ],
 )
 def test_refuses_chunks_that_do_not_fit(chunk, error, message):
@@ -585,10 +590,11 @@ def test_refuses_chunks_that_do_not_fit(chunk, error, message):
 @pytest.mark.parametrize(
     ("chunk", "error", "message"),
     [
-        (X, ShapeError, "expected 2 arrays.*got 1.*pad_batch"),
+        (X, ShapeError, "arrays for 2 inputs.*got 1.*pad_batch"),
         ([X, M[:, :5]], ShapeError, "mask .batch, time. of the chunk's own steps"),
         ([X, M * 1.0], TypeError, "numbers of type bool.*got float64"),
-        ([X, M, M], ShapeError, "expected 2 arrays.*got 3"),
+        ({"series": X}, ShapeError, "2 inputs, series, mask, got a dictionary of ser"),
+        ([X, M, M], ShapeError, "arrays for 2 inputs.*got 3"),
     ],
 )
 def test_refuses_masks_that_do_not_fit(chunk, error, message):
@@ -605,6 +611,27 @@ def test_takes_chunks_in_a_list_or_a_dictionary():
     stream = to_streaming(keras.Model([series], layers.LSTM(2)(series)))
     for chunk in ([X], X.tolist(), {"series": X}, ops.convert_to_tensor(X)):
         assert stream(chunk).shape == (2, 2)
+
+
+@pytest.mark.parametrize("wrong", [1.5, 2**40, np.nan])
+def test_whole_numbers_are_not_cut_out_of_others(wrong):
+    stream, words = to_streaming(tokens()), np.array([[1.0, 2.0]])
+    stream(words)
+    words[0, 1] = wrong
+    with pytest.raises(TypeError, match=r"whole numbers of type int32.*which is none"):
+        stream(words)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_chunk_that_fails_leaves_the_stream_as_it_was(before):
+    model = tokens()  # of five words
+    words = np.random.default_rng(0).integers(0, 5, (2, 8))
+    stream = to_streaming(model)
+    found = [stream(words[:, :before])] if before else []
+    with pytest.raises(Exception, match="9 is not in"):
+        stream(np.full((2 if before else 1, 2), 9))
+    found += [stream(words[:, before:]), stream.close()]
+    close_to(np.concatenate(found, axis=1), model(words))
 
 
 def test_the_batch_that_a_model_is_built_for():
@@ -640,6 +667,60 @@ def test_refuses_states_of_other_streams():
     close_to(next(iter(stream.states.values())), kept[steps])
     with pytest.raises(ShapeError, match="same model"):
         fresh.states = kept
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [("gap", 0.7), ("gap", -1), ("gap", "x"), ("steps", str), ("steps", complex)],
+)
+def test_refuses_states_that_are_no_such_numbers(part, wrong):
+    stream = to_streaming(model_of(layers.Conv1D(2, 3, padding="same", name="conv")))
+    stream(X)
+    kept, name = stream.states, f"conv.{part}"
+    kept[name] = wrong if part == "gap" else kept[name].astype(wrong)
+    with pytest.raises(TypeError, match=f"stream.states expected '{name}' to be num"):
+        stream.states = kept
+
+
+def test_states_may_be_stored_as_text():
+    model, x = streamed(), series_of(20)
+    first, second = to_streaming(model), to_streaming(model)
+    first(x[:, :9])
+    lists = {name: each.tolist() for name, each in first.states.items()}
+    second.states = json.loads(json.dumps(lists))
+    for a, b in zip(first(x[:, 9:]), second(x[:, 9:]), strict=True):
+        assert a.dtype == b.dtype
+        close_to(a, b)
+
+
+AFTER_A_RESTART = """
+import sys
+import keras, numpy as np
+from cnnseq_helpers import to_streaming
+stream = to_streaming(keras.saving.load_model(f"{sys.argv[1]}/model.keras"))
+stream.states = dict(np.load(f"{sys.argv[1]}/states.npz"))
+np.savez(f"{sys.argv[1]}/answers.npz", *stream(np.load(f"{sys.argv[1]}/x.npy")))
+"""
+
+
+def test_a_service_that_starts_again_goes_on(tmp_path):
+    """A .keras file keeps the names of layers, those that Keras chose as well."""
+    keras.Sequential([keras.Input((None, 3)), layers.Conv1D(2, 3), layers.GRU(2)])
+    model, x = streamed(), series_of(20)
+    stream = to_streaming(model)
+    stream(x[:, :9])
+    assert "conv1d.steps" not in stream.states  # what a new process would call it
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "states.npz", **stream.states)
+    np.save(tmp_path / "x.npy", x[:, 9:])
+    command = [sys.executable, "-c", AFTER_A_RESTART, str(tmp_path)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    with np.load(tmp_path / "answers.npz") as found:
+        for a, b in zip(found.values(), stream(x[:, 9:]), strict=True):
+            close_to(a, b)
+    other = to_streaming(streamed())  # built anew
+    with pytest.raises(ShapeError, match="names of layers.*give them names"):
+        other.states = stream.states
 
 
 def test_closed_is_closed():
