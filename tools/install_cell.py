@@ -4,6 +4,7 @@ A reader may open it on Colab, from a clone or unpacked, where nobody has instal
 helpers. The pages of the book leave the cell out.
 """
 
+import re
 from pathlib import Path
 
 import yaml
@@ -17,7 +18,10 @@ from importlib.util import find_spec
 if find_spec("cnnseq_helpers") is None:  # as on Colab
     %pip install --quiet "{requirement}\""""
 EXTRAS = ("data", "plot", "video")
-FURTHER = {"import onnxruntime": ("onnx", "litert"), "load_series(": ("series",)}
+FURTHER = {
+    r"import onnxruntime|export_model\(": ("onnx", "litert"),
+    r"load_series\(": ("series",),
+}
 CLONE = "../.."  # the notebooks lie two folders below the root
 TAG = "remove-cell"
 
@@ -29,7 +33,7 @@ def repository_address() -> str:
 def extras_of(notebook: NotebookNode) -> tuple[str, ...]:
     """Return what every notebook needs, and what the code of this one needs."""
     code = "\n".join(cell.source for cell in notebook.cells)
-    further = [extras for words, extras in FURTHER.items() if words in code]
+    further = [extras for words, extras in FURTHER.items() if re.search(words, code)]
     return EXTRAS + sum(further, ())
 
 

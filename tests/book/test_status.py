@@ -80,7 +80,11 @@ def test_the_install_cell_is_renewed_where_it_stands():
 
 @pytest.mark.parametrize(
     ("code", "extras"),
-    [("import onnxruntime", "onnx,litert"), ("load_series('mitdb')", "series")],
+    [
+        ("import onnxruntime", "onnx,litert"),
+        ("helpers.export_model(model)", "onnx,litert"),
+        ("load_series('mitdb')", "series"),
+    ],
 )
 def test_a_notebook_installs_what_its_code_needs(code, extras):
     notebook = new_notebook(cells=[new_code_cell(code)])
