@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -108,14 +109,40 @@ def under_a_setting(deterministic):
     print(json.dumps(came | {"digest": digest.hexdigest()}))
 
 
-def setting(onednn, threads, deterministic):
+def took(action):
+    """Return the seconds that a call takes, once it is warm."""
+    action()
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def price(deterministic):
+    """Print the seconds of a training, and of a map with random operations."""
+    keras.utils.set_random_seed(0)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    model = compiled("LSTM")
+    options = {"batch_size": BATCH_SIZE, "epochs": EPOCHS, "verbose": 0}
+    noisy = tf.data.Dataset.range(2_000).map(
+        lambda _: tf.reduce_sum(tf.random.normal((20_000,))),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    seconds = {
+        "fit": took(lambda: model.fit(x, y, **options)),
+        "map": took(lambda: sum(1 for _ in noisy)),
+    }
+    print(json.dumps(seconds))
+
+
+def setting(onednn, threads, deterministic, what="--once"):
     """Return what a new process under a setting prints."""
     environment = os.environ | {
         "TF_ENABLE_ONEDNN_OPTS": str(onednn),
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "TF_NUM_INTEROP_THREADS": str(threads),
     }
-    command = [sys.executable, __file__, "--once", str(deterministic)]
+    command = [sys.executable, __file__, what, str(deterministic)]
     ran = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True
     )
@@ -129,10 +156,16 @@ def jobs(found):
     for run in range(page.RUNS):
         for name, given in page.SETTINGS.items():
             yield f"setting/{name}/{run}", lambda given=given: setting(*given)
+    for number in range(page.PRICE_RUNS):
+        for fixed in (0, 1):
+            key = f"price/{fixed}/{number}"
+            yield key, lambda fixed=fixed: setting(1, 2, fixed, "--price")
 
 
 if __name__ == "__main__":
     if "--once" in sys.argv:
         under_a_setting(int(sys.argv[2]))
+    elif "--price" in sys.argv:
+        price(int(sys.argv[2]))
     else:
         page.write(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread"))

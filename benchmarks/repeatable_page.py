@@ -7,6 +7,7 @@ import numpy as np
 HERE = Path(__file__).parent
 KINDS = ("LSTM", "GRU", "mean")
 SEEDS, SETTING_SEEDS, RUNS, SERIES = 60, 3, 2, 150
+PRICE_RUNS = 5
 # oneDNN on or off, threads, deterministic operations on or off
 SETTINGS = {
     "oneDNN, 1 thread": (1, 1, 0),
@@ -106,12 +107,32 @@ def best_table(found):
     return lines
 
 
+def ratios(found, what):
+    """Return how many times as long each run takes with operations of a fixed order."""
+    seconds = [
+        [found[f"price/{fixed}/{number}"][what] for number in range(PRICE_RUNS)]
+        for fixed in (0, 1)
+    ]
+    return np.divide(seconds[1], seconds[0])
+
+
+def price_table(found):
+    """Return the price of operations of a fixed order."""
+    lines = ["| | times as long |", "|---|---:|"]
+    for what, name in (("fit", "`fit`"), ("map", "`map` with random operations")):
+        each = ratios(found, what)
+        spread = (each.max() - each.min()) / 2
+        lines.append(f"| {name} | {np.median(each):.1f} ± {spread:.1f} |")
+    return lines
+
+
 def tables(found):
     """Return the lines of each table by the name of its file."""
     return {
         "settings": settings_table(found),
         "seeds": seeds_table(found),
         "best": best_table(found),
+        "price": price_table(found),
         "measured": [found["measured"] + "."],
     }
 
