@@ -26,6 +26,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 
@@ -341,4 +342,7 @@ def jobs(found):
 
 
 if __name__ == "__main__":
-    page.write(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread"))
+    write_tables(
+        "anomalies",
+        page.tables(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread")),
+    )

@@ -1,10 +1,7 @@
 """The page of the benchmark of anomalies: tables of scores, alarms and one class."""
 
-from pathlib import Path
-
 import numpy as np
 
-HERE = Path(__file__).parent
 # Steps of the source's training part, or ours, and of a window.
 SERIES = {
     "InternalBleeding16": (1200, 60),
@@ -136,9 +133,3 @@ def tables(found):
         "class": class_table(found),
         "measured": [found["measured"] + "."],
     }
-
-
-def write(found):
-    """Write the tables."""
-    for name, lines in tables(found).items():
-        (HERE / f"anomalies_{name}.md").write_text("\n".join(lines) + "\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 
@@ -175,7 +176,6 @@ def write(found):
     """Write the tables and the figure that the book includes."""
     helpers.use_book_style()
     draw_lengths(found)
-    for file, lines in tables(found).items():
-        (HERE / f"converting_{file}.md").write_text("\n".join(lines) + "\n")
+    write_tables("converting", tables(found))
     text = f"Measured on {found['measured']}; {found['minutes']:.0f} minutes in all."
     (HERE / "converting_measured.md").write_text(text + "\n")

@@ -16,6 +16,7 @@ from converting_page import (
     geometric,
     runs,
 )
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 
@@ -152,6 +153,5 @@ def tables(found):
 def write(found):
     """Write tables and figure."""
     helpers.use_book_style()
-    for name, lines in tables(found).items():
-        (HERE / f"random_kernels_{name}.md").write_text("\n".join(lines) + "\n")
+    write_tables("random_kernels", tables(found))
     draw_front(with_trained(found))

@@ -26,6 +26,7 @@ import repeatable_page as page
 import tensorflow as tf
 from converting import measure_missing
 from keras import layers
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 
@@ -168,4 +169,7 @@ if __name__ == "__main__":
     elif "--price" in sys.argv:
         price(int(sys.argv[2]))
     else:
-        page.write(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread"))
+        write_tables(
+            "repeatable",
+            page.tables(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread")),
+        )

@@ -1,10 +1,7 @@
 """The page of the benchmark of repeated runs: settings, and sixty seeds."""
 
-from pathlib import Path
-
 import numpy as np
 
-HERE = Path(__file__).parent
 KINDS = ("LSTM", "GRU", "mean")
 SEEDS, SETTING_SEEDS, RUNS, SERIES = 60, 3, 2, 150
 PRICE_RUNS = 5
@@ -135,9 +132,3 @@ def tables(found):
         "price": price_table(found),
         "measured": [found["measured"] + "."],
     }
-
-
-def write(found):
-    """Write the tables."""
-    for name, lines in tables(found).items():
-        (HERE / f"repeatable_{name}.md").write_text("\n".join(lines) + "\n")

@@ -23,6 +23,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from converting import in_turns, measure_missing
 from keras import layers
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 from cnnseq_helpers import step_model, to_streaming
@@ -197,4 +198,7 @@ def jobs(found):
 
 
 if __name__ == "__main__":
-    page.write(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread"))
+    write_tables(
+        "streaming",
+        page.tables(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread")),
+    )

@@ -1,10 +1,7 @@
 """The page of the benchmark of streams: a table for each kind of model."""
 
-from pathlib import Path
-
 import numpy as np
 
-HERE = Path(__file__).parent
 WINDOWS = (32, 128, 512, 2048)
 AGAIN, AGAIN_ONNX = "window again", "window again, ONNX"
 STATEFUL, STREAM = "stateful LSTM", "`to_streaming`"
@@ -75,9 +72,3 @@ def tables(found):
     lines = {FILES[kind]: table(found, kind) for kind in COLUMNS}
     lines["change"] = change_table(found)
     return lines | {"measured": [found["measured"] + "."]}
-
-
-def write(found):
-    """Write the tables."""
-    for name, lines in tables(found).items():
-        (HERE / f"streaming_{name}.md").write_text("\n".join(lines) + "\n")

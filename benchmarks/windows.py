@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 import windows_page as page
 from keras import layers
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 
@@ -207,4 +208,7 @@ if __name__ == "__main__":
     else:
         from converting import measure_missing
 
-        page.write(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread"))
+        write_tables(
+            "windows",
+            page.tables(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread")),
+        )

@@ -1,10 +1,7 @@
 """The page of the benchmark of windows: a table a length of series."""
 
-from pathlib import Path
-
 import numpy as np
 
-HERE = Path(__file__).parent
 SIZES = {20_050: "small", 1_000_000: "large"}
 ROUNDS = 3
 NOTHING = "the same batch again and again"
@@ -57,9 +54,3 @@ def tables(found):
     """Return the lines of each table by the name of its file."""
     lines = {name: table(found, steps) for steps, name in SIZES.items()}
     return lines | {"measured": [found["measured"] + "."]}
-
-
-def write(found):
-    """Write the tables."""
-    for name, lines in tables(found).items():
-        (HERE / f"windows_{name}.md").write_text("\n".join(lines) + "\n")
