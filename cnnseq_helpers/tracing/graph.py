@@ -206,8 +206,8 @@ STEPWISE = (
     | set(
         "Activation ActivityRegularization AlphaDropout Any BatchApply Dense Dropout "
         "ELU Embedding GaussianDropout GaussianNoise Identity LeakyReLU Masking "
-        "Normalization NotEqual PReLU ReLU Relu Rescaling Softmax TimeDistributed "
-        "UnitNormalization".split()
+        "MixtureHead Normalization NotEqual PReLU ReLU Relu Rescaling Softmax "
+        "TimeDistributed UnitNormalization".split()
     )
 )
 
