@@ -106,6 +106,11 @@ def test_models_of_today_load_from_every_kind_of_file(tmp_path, order):
         "short = keras.Sequential([keras.Input((5, 2)), each, MaskedConv1D(2, 3)])\n"
         "short.save('short.h5')\n"
         "np.save('short', short(np.ones((2, 5, 2))))\n"
+        "from cnnseq_helpers import MixtureHead, MixtureLoss\n"
+        "writer = keras.Sequential([keras.Input((None, 2)), MixtureHead(3, 2, 0.01)])\n"
+        "writer.compile('adam', MixtureLoss(2))\n"
+        "writer.save('writer.keras')\n"
+        "np.save('writer', writer(np.ones((2, 5, 2))))\n"
         "loaded = model\n"
     )
     load = (
@@ -117,6 +122,11 @@ def test_models_of_today_load_from_every_kind_of_file(tmp_path, order):
         "    np.testing.assert_array_equal(one, other)\n"
         "short = keras.models.load_model('short.h5', compile=False)\n"
         "np.testing.assert_allclose(short(np.ones((2, 5, 2))), np.load('short.npy'))\n"
+        "writer = keras.models.load_model('writer.keras')\n"
+        "again = writer(np.ones((2, 5, 2)))\n"
+        "np.testing.assert_allclose(again, np.load('writer.npy'))\n"
+        "loss = writer.evaluate(again[..., :2], again[..., :2], verbose=0)\n"
+        "assert np.isfinite(loss)\n"
     )
     move = f"import os; os.chdir({str(tmp_path)!r})\n"
     expected = json.loads(run(quiet + move + save + ASK))

@@ -1,0 +1,142 @@
+"""The page of the benchmark of handwriting: tables of losses and of written strokes."""
+
+import numpy as np
+
+CNN_LSTM, LSTM = "CNN-LSTM, 5 Gaussians", "LSTM, 5 Gaussians"
+CONVOLUTIONS = "causal convolutions, 5 Gaussians"
+GAUSSIAN, MEMORYLESS = "CNN-LSTM, one Gaussian", "no history, 5 Gaussians"
+REGRESSION = "CNN-LSTM, plain regression"
+METHODS = (CNN_LSTM, CONVOLUTIONS, LSTM, GAUSSIAN, MEMORYLESS, REGRESSION)
+SEEDS = range(3)
+RATES = (0.003, 0.01)
+NOISE, NOISES = 0.1, (0.0, 0.05, 0.1, 0.2)
+TEMPERATURES = (0.1, 0.3, 0.6, 1.0)
+SHOWN = 0.3  # the temperature of tables that show one
+SEVERAL = (12, 13, 14, 15)  # Multi_Models_1 to 4
+
+
+def runs(found, method, noise=NOISE):
+    """Return what was measured for a method: one record a seed."""
+    return [found[f"{method}/{noise}/{seed}"] for seed in SEEDS]
+
+
+def losses(found, method, part="test", noise=NOISE):
+    """Return the losses on a part, one a seed."""
+    return [run["loss"][part] for run in runs(found, method, noise)]
+
+
+def written(found, method, measure, temperature=SHOWN, noise=NOISE):
+    """Return one measure of what was written, one number a seed."""
+    key = 0.0 if method == REGRESSION else temperature
+    return [run["written"][str(key)][measure] for run in runs(found, method, noise)]
+
+
+def temperatures(method, noise):
+    """Return the temperatures that a writer is tried at."""
+    if method == REGRESSION:
+        return [0.0]
+    several = method in (CNN_LSTM, CONVOLUTIONS) and noise == NOISE
+    return TEMPERATURES if several else [SHOWN]
+
+
+def chosen_rate(found, method):
+    """Return the learning rate of the smallest loss on validation demonstrations."""
+    return min(RATES, key=lambda rate: found[f"rate/{method}/{rate}"]["loss"])
+
+
+def spread(numbers, digits=2):
+    """Return mean ± half of the range."""
+    return f"{np.mean(numbers):.{digits}f} ± {np.ptp(numbers) / 2:.{digits}f}"
+
+
+def head(*cells):
+    """Return the first two lines of a table."""
+    return [f"| {' | '.join(cells)} |", "|---" * len(cells) + "|"]
+
+
+def row(*cells):
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def density_table(found):
+    """Return the loss on test demonstrations."""
+    lines = head("model", "loss, test", "loss, training", "CPU s", "rate")
+    for method in METHODS:
+        if method != REGRESSION:
+            lines.append(
+                row(
+                    method,
+                    spread(losses(found, method)),
+                    spread(losses(found, method, "train")),
+                    f"{np.mean([run['seconds'] for run in runs(found, method)]):.0f}",
+                    str(chosen_rate(found, method)),
+                )
+            )
+    return lines
+
+
+MEASURES = {
+    "distance": "own",
+    "several movements": "several",
+    "other shapes": "other",
+    "named right": "named",
+    "to each other": "spread",
+    "copies": "copies",
+}
+
+
+def people_row(found):
+    """Return the row of the demonstrations that people drew for testing."""
+    people = found["people/test"]
+    return row("people", *[f"{people[each]:.3f}" for each in MEASURES.values()])
+
+
+def writers_table(found):
+    """Return the measures of what each model writes, at one temperature."""
+    lines = [*head("written by", *MEASURES), people_row(found)]
+    for method in METHODS:
+        cells = [spread(written(found, method, e), 3) for e in MEASURES.values()]
+        lines.append(row(method, *cells))
+    return lines
+
+
+def temperature_table(found):
+    """Return the measures of the CNN-LSTM and of the convolutions by temperature."""
+    lines = [*head("written by", *MEASURES), people_row(found)]
+    for method in (CNN_LSTM, CONVOLUTIONS):
+        for temperature in TEMPERATURES:
+            cells = [
+                spread(written(found, method, each, temperature), 3)
+                for each in MEASURES.values()
+            ]
+            lines.append(row(f"{method.split(',')[0]}, {temperature}", *cells))
+    return lines
+
+
+def noise_table(found):
+    """Return loss and distance by the noise of the training."""
+    lines = head("model", "noise", "loss, test", "distance", "named right")
+    for method in (CNN_LSTM, CONVOLUTIONS):
+        for noise in NOISES:
+            lines.append(
+                row(
+                    method.split(",")[0],
+                    str(noise),
+                    spread(losses(found, method, "test", noise)),
+                    spread(written(found, method, "own", noise=noise), 3),
+                    spread(written(found, method, "named", noise=noise), 3),
+                )
+            )
+    return lines
+
+
+def tables(found):
+    """Return the lines of every file."""
+    return {
+        "density": density_table(found),
+        "writers": writers_table(found),
+        "temperatures": temperature_table(found),
+        "noise": noise_table(found),
+        "measured": [found["measured"] + "."],
+    }
