@@ -93,7 +93,9 @@ def writer(method):
         h = layers.Conv1D(64, 1)(h)
         for rate in (1, 2, 4, 8):  # sees 61 steps
             h = layers.add([h, layers.Conv1D(64, 5, dilation_rate=rate, **causal)(h)])
-    elif method == page.MEMORYLESS:
+    elif method in (page.MEMORYLESS, page.LAST):
+        if method == page.LAST:
+            h = layers.concatenate([h[..., :2], h[..., 4:]])
         for _ in range(2):
             h = layers.Dense(128, activation="relu")(h)
     else:
@@ -215,7 +217,7 @@ def jobs(found):
         for seed in page.SEEDS:
             key = f"{method}/{page.NOISE}/{seed}"
             yield key, lambda a=(method, page.NOISE, seed): measure(found, *a)
-    for method in (page.CNN_LSTM, page.CONVOLUTIONS):
+    for method in page.NOISY:
         for noise in page.NOISES:
             if noise != page.NOISE:
                 for seed in page.SEEDS:

@@ -568,3 +568,54 @@ def test_what_the_chapter_says_of_ways_to_make_windows_holds():
     held = {way: page.median(found, way, large, "peak") for way in page.WAYS}
     assert held[page.ARRAYS] == pytest.approx(3200, abs=50)
     assert all(held[way] < 200 for way in page.WAYS if way != page.ARRAYS)
+
+
+# --- Handwriting ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def strokes():
+    return json.loads((BENCHMARKS / "handwriting.json").read_text())
+
+
+def test_what_is_said_of_densities_of_strokes_holds(strokes):
+    page = load_page("handwriting_page")
+    loss = {
+        method: page.losses(strokes, method)
+        for method in page.METHODS
+        if method != page.REGRESSION
+    }
+    assert all(len(each) == 3 for each in loss.values())
+    mean = {method: np.mean(each) for method, each in loss.items()}
+    assert abs(mean[page.CNN_LSTM] - mean[page.MEMORYLESS]) < 0.01
+    assert mean[page.GAUSSIAN] - mean[page.CNN_LSTM] == pytest.approx(0.03, abs=0.005)
+    for other in (page.GAUSSIAN, page.LAST, page.CONVOLUTIONS):
+        assert max(loss[page.CNN_LSTM]) < min(loss[other])
+    assert f"{mean[page.LAST]:.2f}, {mean[page.CNN_LSTM]:.2f}" == "-0.84, -1.16"
+    by_heart = page.losses(strokes, page.CONVOLUTIONS, "train")
+    for method in loss:
+        if method != page.CONVOLUTIONS:
+            assert max(by_heart) < min(page.losses(strokes, method, "train"))
+
+
+def test_what_is_said_of_written_strokes_holds(strokes):
+    page = load_page("handwriting_page")
+
+    def mean(method, measure, temperature=page.SHOWN):
+        return np.mean(page.written(strokes, method, measure, temperature))
+
+    people = strokes["people/test"]
+    assert mean(page.CNN_LSTM, "own") == pytest.approx(people["own"], abs=0.005)
+    nearest = mean(page.CONVOLUTIONS, "own")
+    assert mean(page.REGRESSION, "own") < nearest < people["own"]
+    assert mean(page.CNN_LSTM, "own") < mean(page.MEMORYLESS, "own")
+    several = [mean(each, "several") for each in (page.CNN_LSTM, page.GAUSSIAN)]
+    assert [f"{each:.3f}" for each in several] == ["0.185", "0.214"]
+    assert f"{mean(page.CNN_LSTM, 'copies'):.2f}" == "0.36"
+    assert mean(page.CONVOLUTIONS, "several") < several[0]
+    for method in (page.CNN_LSTM, page.CONVOLUTIONS):
+        assert mean(method, "copies") < people["copies"] + 0.02
+        assert people["several"] < mean(method, "several")
+        assert mean(method, "several") < mean(page.REGRESSION, "several")
+        heat = [mean(method, "own", each) for each in page.TEMPERATURES]
+        assert heat == sorted(heat)
