@@ -21,6 +21,7 @@ from ..tracing.graph import (
     nodes_in_order,
 )
 from .choosing import HIDDEN_MASK, Series, UnfitError, arrive, choose
+from .inputs import scope_name
 from .pieces import Piece
 
 
@@ -82,6 +83,8 @@ def make_plan(model: Any, doing: str) -> Plan:
             f"able to, but got {type(error).__name__}: {error} Register functions and "
             "layers of your own: keras.saving.register_keras_serializable."
         ) from error
+    for layer in layers_of(copied):
+        layer.name = scope_name(layer.name)
     return _plan(graph_of(copied), doing)
 
 
