@@ -17,6 +17,7 @@ import numpy as np
 
 from ..shapes import ShapeError, check_whole
 from ..tracing.graph import layers_of
+from .copying import copy_of, is_named_plainly
 from .exportable import (
     check_model,
     check_options,
@@ -34,7 +35,6 @@ from .inputs import (
     names_of,
     pack_inputs,
     read_inputs,
-    scope_name,
     symbols_of,
 )
 
@@ -135,6 +135,8 @@ def export_model(
             "export_model can't compare answers of Keras that are NaN or infinite. "
             "Give it an x for which they are finite."
         )
+    if not is_named_plainly(model):
+        model = copy_of(model, "export_model")
     sizes: list[int | None] = [None, 1] if form.option == "litert" else [None]
     if batch is not None:
         sizes = [check_whole("export_model", "batch", batch)]
@@ -223,7 +225,7 @@ def _write_for(
         return keras.InputSpec(shape=shape, dtype=given.dtype, name=name)
 
     signature = [keras.tree.map_structure(describe, symbols_of(model))]
-    with _as_files_take_it(model):
+    with _plain_tensors(model):
         model.export(
             file,
             format=form.option,
@@ -241,23 +243,20 @@ def _by_name(model: Any, samples: Callable[[], Any]) -> Iterator[dict[str, Any]]
 
 
 @contextmanager
-def _as_files_take_it(model: Any) -> Iterator[None]:
-    """Let a model hold what files take, for a while.
+def _plain_tensors(model: Any) -> Iterator[None]:
+    """Turn tensors that layers hold beside their weights into arrays, for a while.
 
-    A tensor that a layer holds beside its weights would become one more input of an
-    ONNX file, an array is written into it. TensorFlow refuses names with spaces.
+    A tensor would become one more input of an ONNX file, an array is written into it.
     """
-    plain = []
-    for layer in layers_of(model):
-        for name, value in vars(layer).items():
-            if name == "name":
-                plain.append((vars(layer), name, scope_name(value)))
-            elif keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
-                plain.append((vars(layer), name, keras.ops.convert_to_numpy(value)))
-    held = [(attributes, name, attributes[name]) for attributes, name, _ in plain]
+    held = [
+        (vars(layer), name, value)
+        for layer in layers_of(model)
+        for name, value in vars(layer).items()
+        if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable)
+    ]
     try:
-        for attributes, name, value in plain:
-            attributes[name] = value
+        for attributes, name, value in held:
+            attributes[name] = keras.ops.convert_to_numpy(value)
         yield
     finally:
         for attributes, name, value in held:

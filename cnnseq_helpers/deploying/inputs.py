@@ -130,13 +130,6 @@ def argument_name(name: str) -> str:
     return re.sub(r"\W", "_", name)
 
 
-def scope_name(name: str) -> str:
-    """Return the name of a layer as TensorFlow takes it in a graph."""
-    return re.sub(
-        r"^(?![a-zA-Z0-9.])", "x", re.sub(r"[^\w.\\/>-]", "_", name, flags=re.A)
-    )
-
-
 def pack_inputs(model: Any, arrays: list[Any]) -> Any:
     """Return one array for each input as the model takes them."""
     return keras.tree.pack_sequence_as(symbols_of(model), arrays)
