@@ -369,7 +369,10 @@ def test_openvino_is_as_the_chapter_says():
     assert [row[0] for row in rows] == list(loops)
     for name, from_keras, unasked, in_full, _, stored in rows:
         assert (from_keras == "yes") == (loops[name] == "0"), name
-        assert float(in_full) < 5e-6 < 1e-4 < float(stored) < float(unasked), name
+        read = name not in ("`cnn_lstm`, masked", "`conv_lstm_predictor`")
+        assert (unasked != "not read") == read
+        if read:
+            assert float(in_full) < 5e-6 < float(stored) < float(unasked), name
 
 
 def test_a_call_of_an_exported_file_is_a_hundred_times_as_fast():
