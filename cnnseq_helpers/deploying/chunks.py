@@ -32,10 +32,11 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
         came = f"{len(parts)}"
         if isinstance(chunk, dict):
             came = f"a dictionary of {', '.join(map(str, chunk)) or 'nothing'}"
-        cure = _CURE_MASK if len(inputs) > 1 else "Give it under the input's name."
-        raise ShapeError(
-            f"stream(chunk) expected arrays for the inputs {names}, got {came}. {cure}"
-        )
+        wanted, cure = f"arrays for {len(inputs)} inputs, {names}", _CURE_MASK
+        if len(inputs) == 1:
+            wanted = f"an array for {names}"
+            cure = "Give it under the input's name."
+        raise ShapeError(f"stream(chunk) expected {wanted}, got {came}. {cure}")
     arrays = [_as_array(part, x) for part, x in zip(parts, inputs, strict=True)]
     if len({array.shape[:2] for array in arrays}) > 1:
         shapes = " and ".join(str(array.shape) for array in arrays)

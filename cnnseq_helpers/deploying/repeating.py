@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -150,7 +151,8 @@ def repeated(model: Any, doing: str) -> Repeated:
 def _settings(model: Any) -> str:
     """Return the layers of a model and their settings as text; "" if they tell none."""
     try:
-        settings = keras.saving.serialize_keras_object(model.get_config())
+        with warnings.catch_warnings(action="ignore"):  # of lambdas, refused elsewhere
+            settings = keras.saving.serialize_keras_object(model.get_config())
         return json.dumps(settings, sort_keys=True)
     except (NotImplementedError, TypeError, ValueError):
         return ""
