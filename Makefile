@@ -61,6 +61,7 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/random_kernels.py
 	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/forecast.py
 	$(BIN)/python benchmarks/anomalies.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/repeatable.py

@@ -28,7 +28,7 @@ import cnnseq_helpers as helpers
 
 RESULTS = Path(__file__).with_suffix(".json")
 LOOK_BACK, AHEAD = 48, 24  # hours
-BATCH_SIZE, MOST_EPOCHS, PATIENCE = 128, 60, 8
+BATCH_SIZE, MOST_EPOCHS, PATIENCE = 128, 50, 6
 # The end of each part, in days of 2014. September, the calibration part of the
 # chapter's intervals, is not used here.
 ENDS = {"training": 212, "validation": 243, "calibration": 273, "test": 365}
@@ -159,7 +159,7 @@ def jobs(found):
         for name in page.LINES:
             yield f"{target}/{name}", lambda a=(target, name): solve(*a)
         for method in methods:
-            for rate in page.RATES:
+            for rate in page.RATES[target]:
                 for seed in page.SEEDS:
                     key = f"{target}/{method}/{rate}/{seed}"
                     yield key, lambda a=(target, method, rate, seed): train(*a)

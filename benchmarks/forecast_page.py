@@ -2,7 +2,8 @@
 
 import numpy as np
 
-SEEDS, RATES = range(3), (0.001, 0.003, 0.01)
+SEEDS = range(3)
+RATES = {"demand": (0.003, 0.01, 0.03), "temperature": (0.003, 0.01)}
 SHOWN = {"demand": "GW", "temperature": "°C"}
 LAST, YESTERDAY, WEEK = "last value", "yesterday", "last week"
 BASELINES = (LAST, YESTERDAY, WEEK)
@@ -27,7 +28,7 @@ def chosen_rate(found, target, method):
         runs = [found[f"{target}/{method}/{rate}/{seed}"] for seed in SEEDS]
         return np.mean([run["validation"] for run in runs])
 
-    return min(RATES, key=error)
+    return min(RATES[target], key=error)
 
 
 def runs(found, target, method):
@@ -111,16 +112,18 @@ def skill_table(found, target):
 
 def cost_table(found):
     """Return the chosen rate, the validation errors, epochs and CPU seconds."""
-    lines = head(["rate", *map(str, RATES), "epochs", "CPU s"])
+    lines = head(["rate", *map(str, RATES["demand"]), "epochs", "CPU s"])
     for target, methods in NETWORKS.items():
         for method in methods:
             tried = [
                 [found[f"{target}/{method}/{rate}/{s}"]["validation"] for s in SEEDS]
-                for rate in RATES
+                for rate in RATES[target]
             ]
+            missing = len(RATES["demand"]) - len(tried)
             cells = [
                 str(chosen_rate(found, target, method)),
                 *(spread(each, 3) for each in tried),
+                *[""] * missing,
                 f"{np.mean(values(found, target, method, 'epochs')):.0f}",
                 f"{np.mean(values(found, target, method, 'seconds')):.0f}",
             ]

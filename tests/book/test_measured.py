@@ -43,6 +43,7 @@ def found():
         "repeatable",
         "anomalies",
         "windows",
+        "forecast",
     ],
 )
 def test_tables_show_what_is_stored(name):
