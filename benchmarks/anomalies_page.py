@@ -109,14 +109,8 @@ def cost_table(found):
 
 
 def chosen_rate(found, name, method):
-    """Return the rate of the least error on held-out normal windows, mean of seeds."""
-    return min(RATES, key=lambda rate: np.mean(held_out(found, name, method, rate)))
-
-
-def held_out(found, name, method, rate, when="loss"):
-    """Return the error on held-out normal windows of each seed."""
-    runs = [found[f"rate/{name}/{method}/{rate}/{seed}"] for seed in SEEDS]
-    return [run[when] for run in runs if when in run]
+    """Return the learning rate of the smallest loss on held-out normal windows."""
+    return min(RATES, key=lambda rate: found[f"rate/{name}/{method}/{rate}"]["loss"])
 
 
 def class_table(found):
