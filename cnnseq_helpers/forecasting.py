@@ -141,7 +141,9 @@ def _read_recording(recording: Any, where: str) -> NDArray[Any]:
             f"windows expected (time, channels), got the shape {array.shape}{where}. "
             f"{_cure_of_axes(recording, array)}"
         )
-    if array.dtype.kind != "f":
+    if (
+        array.dtype.kind != "f" or array.dtype.itemsize > 8
+    ):  # TensorFlow has none longer
         raise TypeError(
             f"windows expected floats, got {array.dtype}{where}. Nothing is cast "
             "unasked: series.astype('float32'), with true and false as 1 and 0."

@@ -337,6 +337,7 @@ def without(place, value=np.nan):
         ([COUNTED, COUNTED.astype("float32")], {}, TypeError, "float32 in recording 1"),
         (COUNTED.astype(int), {}, TypeError, r"got int64. Nothing is cast unasked"),
         (COUNTED > 3, {}, TypeError, "expected floats, got bool"),
+        (COUNTED.astype(np.longdouble), {}, TypeError, "expected floats, got float128"),
         (COUNTED.astype(object), {}, TypeError, "expected floats, got object"),
         (without(7), {}, ValueError, "got 1 that are missing .* step 7 of channel 0"),
         (without([3, 9], np.inf), {}, ValueError, "got 2 that are missing or infinite"),

@@ -568,3 +568,80 @@ def test_what_the_chapter_says_of_ways_to_make_windows_holds():
     held = {way: page.median(found, way, large, "peak") for way in page.WAYS}
     assert held[page.ARRAYS] == pytest.approx(3200, abs=50)
     assert all(held[way] < 200 for way in page.WAYS if way != page.ARRAYS)
+
+
+# --- Forecasts ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forecasts():
+    return load_page("forecast_page"), json.loads(
+        (BENCHMARKS / "forecast.json").read_text()
+    )
+
+
+def test_what_is_said_of_the_next_hour_holds(forecasts):
+    page, found = forecasts
+
+    def said(method, measure):
+        if measure == "skill":
+            return page.skill(found, "demand", method, page.LAST, 1)
+        return np.array(page.values(found, "demand", method, measure))
+
+    values, changes = "CNN-LSTM, values", "CNN-LSTM, changes"
+    assert [f"{said(m, 'r2').mean():.2f}" for m in (values, changes)] == [
+        "0.92",
+        "0.95",
+    ]
+    assert f"{said(values, 'skill').mean():.2f}" == "0.18"
+    assert page.spread(said(changes, "skill")) == "0.44 ± 0.02"
+    for kind in ("CNN-LSTM", "1D-CNN"):
+        pair = [f"{kind}, {what}" for what in ("values", "changes")]
+        gained = [said(method, "skill") for method in pair]
+        assert max(gained[0]) < min(gained[1])
+        assert gained[1].mean() > 2 * gained[0].mean()
+        lags = [said(method, "lags").mean(axis=0) for method in pair]
+        assert [each.argmax() for each in lags] == [0, 1]
+    lines = [said(method, "skill")[0] for method in page.LINES]
+    assert lines == pytest.approx([0.73, 0.73], abs=0.005)
+    assert said(page.LINES[0], "lags")[0, 0] > 0.9
+
+
+def test_what_is_said_of_the_whole_day_holds(forecasts):
+    page, found = forecasts
+
+    def day(method):
+        return page.errors(found, "demand", method).mean()
+
+    networks = page.NETWORKS["demand"]
+    assert max(map(day, page.LINES)) < min(map(day, networks))
+    assert min(networks, key=day) == "1D-CNN, values"
+    assert day("1D-CNN, values") < day(page.LINES[1]) + 0.01
+    for kind in ("CNN-LSTM", "1D-CNN"):
+        assert day(f"{kind}, changes") > day(f"{kind}, values") - 0.005
+
+    def skill(method, hour):
+        return page.skill(found, "demand", method, page.WEEK, hour).mean()
+
+    for method in page.CHANGES:
+        assert min(page.HOURS[1:], key=lambda hour: skill(method, hour)) == 12
+    best = [max(page.models("demand"), key=lambda m: skill(m, h)) for h in (12, 24)]
+    assert best == ["1D-CNN, values", "1D-CNN, changes"]
+    strongest = [page.strongest(found, "demand", hour) for hour in page.HOURS]
+    assert strongest == [page.LAST, *[page.WEEK] * 3]
+
+
+def test_the_lowest_rate_is_the_best_but_where_two_are_alike(forecasts):
+    page, found = forecasts
+    for method in page.NETWORKS["demand"]:
+        assert page.chosen_rate(found, "demand", method) == min(page.RATES["demand"])
+    alike = [
+        np.mean(
+            [
+                found[f"demand/CNN-LSTM, changes/{rate}/{seed}"]["validation"]
+                for seed in page.SEEDS
+            ]
+        )
+        for rate in (0.003, 0.01)
+    ]
+    assert alike[1] == pytest.approx(alike[0], abs=0.001)
