@@ -58,6 +58,7 @@ test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/padding.py
 	$(BIN)/python benchmarks/sizes.py
+	$(BIN)/python benchmarks/mixing.py
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/random_kernels.py
 	$(BIN)/python benchmarks/windows.py

@@ -38,6 +38,7 @@ def found():
     "name",
     [
         "converting",
+        "mixing",
         "random_kernels",
         "streaming",
         "repeatable",
