@@ -28,7 +28,7 @@ import cnnseq_helpers as helpers
 from cnnseq_helpers.converting import mixing
 
 RESULTS = Path(__file__).with_suffix(".json")
-MIXED, EPOCHS, RATE = 600, 20, 3e-3
+MIXED, EPOCHS, RATE = 400, 16, 3e-3
 
 
 @cache
@@ -105,8 +105,8 @@ def cross_validate(name, setting):
 
 def jobs(found):
     """Yield each measurement's key and the function that makes it."""
-    for setting in page.SETTINGS:
-        for name in page.TRIED:
+    for name in page.TRIED:
+        for setting in page.SETTINGS:
             key = f"{setting}/{name}"
             yield key, lambda a=(name, setting): cross_validate(*a)
 
