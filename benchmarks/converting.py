@@ -237,7 +237,7 @@ def cost_of_front(name):
     models = {method: build(method, x, y) for method in ("CNN-LSTM", "to_cnn1d")}
     models["front"] = front_only(models["CNN-LSTM"])
     calls = {method: ready(model, inputs) for method, model in models.items()}
-    return in_turns(calls, clock=time.process_time)
+    return in_turns(calls, 15, time.process_time)
 
 
 def cost_at_every_step(steps):
@@ -257,7 +257,7 @@ def cost_at_every_step(steps):
         infer[method] = ready(model, [x])
         model.compile("adam", loss)
         step[method] = lambda m=model: m.train_on_batch(x[:BATCH_SIZE], y)
-    rounds = max(6, min(ROUNDS, 10_000 // steps))
+    rounds = max(5, min(15, 5_000 // steps))
     return {
         "inference": in_turns(infer, rounds, time.process_time),
         "training": in_turns(step, rounds, time.process_time),

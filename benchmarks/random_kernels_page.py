@@ -36,7 +36,7 @@ SHOWN = {
     "cnn1d": "`cnn1d`",
 }
 # How many of all the series of a set, training part and test part together.
-SIZES = {"ItalyPowerDemand": (60, 240, 990), "JapaneseVowels": (60, 240, 540)}
+SIZES = {"ItalyPowerDemand": (60, 240, 990)}
 EPOCHS = 100
 NOISE = 0.02  # on channels of deviation 1
 NOISES = ("as they are", "with noise")

@@ -3,13 +3,13 @@
 Usage: sizes.py [--resume]
 
 Each of the eight data sets is split into three folds of its *training* part; the test
-parts are never read. What is tried is to how many steps a series is pooled; and, on
-three of the sets, filters, kernels and units. Series of unequal length are padded
-behind, and their mask is given to all models.
+parts are never read. What is tried is to how many steps a series is pooled. Series of
+unequal length are padded behind, and their mask is given to all models.
 """
 
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -21,9 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import keras
 import numpy as np
 import tensorflow as tf
-from converting_page import NAMES, broken
+from converting_page import NAMES
 from sklearn.model_selection import StratifiedKFold
-from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 from cnnseq_helpers.converting import temporal
@@ -33,15 +32,6 @@ FOLDS, EPOCHS, BATCH_SIZE, RATE = 3, 100, 16, 1e-3
 TRIED = {
     "to_cnn1d": ("_STEPS_LEFT", (14, 28, 56, 112)),
     "cnn1d": ("_FRONT_STEPS_LEFT", (16, 32, 64)),
-}
-# What differs most between settings of the ones above, and is not the longest.
-FEW = ("ArrowHead", "PickupGestureWiimoteZ", "OSULeaf")
-# Of each the network, what it is called there, what is tried, and what is in use.
-OTHERS = {
-    "filters in front of `cnn1d`": ("cnn1d", "_FRONT_FILTERS", (16, 32, 64), 32),
-    "units of `cnn1d`": ("cnn1d", "units", (32, 64, 128), 64),
-    "kernel in front of `cnn1d`": ("cnn1d", "_FRONT_KERNEL", (5, 9, 17), 9),
-    "first kernel of `to_cnn1d`": ("to_cnn1d", "_ONE_KERNEL", (4, 8, 16), 8),
 }
 
 
@@ -54,10 +44,10 @@ def load_training_part(name):
     return x, None if mask.all() else mask, data.y_train
 
 
-def build(method, shape, classes, masked, **sizes):
+def build(method, shape, classes, masked):
     """Return an untrained model, of the sizes that are set at the moment."""
     if method == "cnn1d":
-        return helpers.cnn1d(shape, classes, masked=masked, **sizes)
+        return helpers.cnn1d(shape, classes, masked=masked)
     return helpers.to_cnn1d(helpers.cnn_lstm(shape, classes, masked=masked))
 
 
@@ -72,7 +62,7 @@ def fit(model, x, y, rate=RATE, callbacks=()):
     model.fit(data, steps_per_epoch=batches * EPOCHS, **options)
 
 
-def cross_validate(method, name, **sizes):
+def cross_validate(method, name):
     """Return the accuracy on each held-out third, and CPU seconds."""
     x, mask, y = load_training_part(name)
     inputs = [x] if mask is None else [x, mask]
@@ -81,7 +71,7 @@ def cross_validate(method, name, **sizes):
     for seed, (kept, held_out) in enumerate(folds):
         keras.backend.clear_session()
         keras.utils.set_random_seed(seed)
-        model = build(method, x.shape[1:], y.max() + 1, mask is not None, **sizes)
+        model = build(method, x.shape[1:], y.max() + 1, mask is not None)
         fit(model, [each[kept] for each in inputs], y[kept])
         parts = [each[held_out] for each in inputs]
         logits = model.predict(parts if mask is not None else parts[0], verbose=0)
@@ -92,70 +82,27 @@ def cross_validate(method, name, **sizes):
 def main(arguments):
     """Measure what is missing, then write the tables."""
     for method in TRIED:
-        found, keep = stored(f"sizes_{method}", arguments)
+        path = HERE / f"sizes_{method}.json"
+        found = {}
+        if "--resume" in arguments and path.exists():
+            found = json.loads(path.read_text())
         size, values = TRIED[method]
         for steps in values:
             for name in NAMES:
                 if (key := f"{name}, {steps}") not in found:
                     with patch.object(temporal, size, steps):
-                        keep(key, cross_validate(method, name))
-        write_tables("sizes", {method: table(method, found)})
-    found, keep = stored("sizes_others", arguments)
-    for label, (method, size, values, in_use) in OTHERS.items():
-        pooled = TRIED[method][0]
-        known = json.loads((HERE / f"sizes_{method}.json").read_text())
-        for name in FEW:
-            for value in values:
-                key = f"{label}, {name}, {value}"
-                if value == in_use:  # as above
-                    found[key] = known[f"{name}, {getattr(temporal, pooled)}"]
-                elif key in found:
-                    continue
-                elif size == "units":
-                    keep(key, cross_validate(method, name, units=value))
-                else:
-                    with patch.object(temporal, size, value):
-                        keep(key, cross_validate(method, name))
-    keep()
-    write_tables("sizes", {"others": others_table(found)})
-
-
-def stored(file, arguments):
-    """Return what was measured before, if wanted, and a function that keeps more."""
-    path = HERE / f"{file}.json"
-    found = {}
-    if "--resume" in arguments and path.exists():
-        found = json.loads(path.read_text())
-
-    def keep(key=None, record=None):
-        if key:
-            found[key] = record
-            print(key, np.mean(record[0]), record[1], flush=True)
-        path.write_text(json.dumps(found, indent=0))
-
-    return found, keep
-
-
-def others_table(found):
-    """Return the accuracy on held-out thirds by size, on the few sets."""
-    lines = [
-        f"| | | {' | '.join(map(broken, FEW))} | mean | CPU s |",
-        "|---" * (len(FEW) + 4) + "|",
-    ]
-    for label, (*_, values, _) in OTHERS.items():
-        for value in values:
-            records = [found[f"{label}, {name}, {value}"] for name in FEW]
-            right = [np.mean(record[0]) for record in records]
-            seconds = sum(record[1] for record in records)
-            cells = " | ".join(f"{each:.3f}" for each in [*right, np.mean(right)])
-            lines.append(f"| {label} | {value} | {cells} | {seconds:.0f} |")
-    return lines
+                        found[key] = cross_validate(method, name)
+                    path.write_text(json.dumps(found, indent=0))
+                    print(key, np.mean(found[key][0]), found[key][1], flush=True)
+        lines = table(method, found)
+        (HERE / f"sizes_{method}.md").write_text("\n".join(lines) + "\n")
 
 
 def table(method, found):
     """Return the accuracy on held-out thirds by data set, and CPU seconds in all."""
+    names = [re.sub("(?<=[a-z])(?=[A-Z])", "<wbr>", name) for name in NAMES]
     lines = [
-        f"| steps left | {' | '.join(map(broken, NAMES))} | mean | CPU s |",
+        f"| steps left | {' | '.join(names)} | mean | CPU s |",
         "|---" * (len(NAMES) + 3) + "|",
     ]
     for steps in TRIED[method][1]:
