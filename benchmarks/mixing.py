@@ -9,8 +9,9 @@ never read. On two folds `random_cnn1d` is fitted, and teaches the network that
 """
 
 import os
+import random
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -25,10 +26,40 @@ from sizes import BATCH_SIZE, FOLDS, build, load_training_part
 from sklearn.model_selection import StratifiedKFold
 
 import cnnseq_helpers as helpers
-from cnnseq_helpers.converting import mixing
+from cnnseq_helpers.converting import distilling
 
 RESULTS = Path(__file__).with_suffix(".json")
 MIXED, EPOCHS, RATE = 400, 16, 3e-3
+
+
+def mix(x, mask, number, *, shares, shift, scale, noise):
+    """Return mixtures as `mix_series` does, in other ways as well.
+
+    Each series is first moved in time by up to a part of its length, with its ends
+    repeated; the mixture is scaled and gets noise, a part of the deviation of x.
+    """
+    draw = np.random.default_rng(random.randrange(2**32))
+    real = np.ones(x.shape[:2], bool) if mask is None else mask
+    pairs = draw.integers(len(x), size=(number, 2))
+    share = draw.beta(shares, shares, size=number)
+    first, second = (move(x, real, rows, shift, draw) for rows in pairs.T)
+    only_first = ~real[pairs[:, 1]][..., None]
+    weights = np.where(only_first, 1.0, share[:, None, None])
+    mixed = np.where(only_first, first, weights * first + (1 - weights) * second)
+    mixed *= draw.normal(1.0, scale, size=(number, 1, 1))
+    mixed += draw.normal(0.0, noise * x[real].std(), size=mixed.shape)
+    mixed = np.where(real[pairs[:, 0]][..., None], mixed, x[pairs[:, 0]])
+    return mixed.astype(x.dtype), pairs, share
+
+
+def move(x, real, rows, shift, draw):
+    """Return some of the series, each moved in time within its real steps."""
+    time = x.shape[1]
+    first = real.argmax(axis=1)[rows]
+    last = (time - 1 - real[:, ::-1].argmax(axis=1))[rows]
+    reach = shift * (last - first + 1)
+    steps = np.rint(draw.uniform(-reach, reach)).astype(int)[:, None] + np.arange(time)
+    return x[rows[:, None], np.clip(steps, first[:, None], last[:, None])]
 
 
 @cache
@@ -73,7 +104,8 @@ def cross_validate(name, setting):
     x, y, folds = parts(name)
     values = page.SETTINGS[setting]
     mixed = 0 if values is None else MIXED
-    values = dict(zip(page.FIELDS, values or page.SETTINGS["in use"], strict=True))
+    values = dict(zip(page.FIELDS, values or page.SETTINGS["at first"], strict=True))
+    mix_so = partial(mix, **values)
     found = {"student": [], "teacher": [], "mixed": [], "as they are": []}
     for fold, (kept, held_out) in enumerate(folds):
         teacher = teacher_of(name, fold)
@@ -82,8 +114,8 @@ def cross_validate(name, setting):
         few = [each[kept] for each in x]
         updates = -(-(MIXED + len(kept)) // BATCH_SIZE) * EPOCHS
         epochs = EPOCHS if mixed else round(updates / -(-len(kept) // BATCH_SIZE))
-        with patch.multiple(mixing, **values):
-            series, pairs, _ = mixing.mix_series(*few[:1], (few[1:] or [None])[0], 300)
+        series, pairs, _ = mix_so(*few[:1], (few[1:] or [None])[0], 300)
+        with patch.object(distilling, "mix_series", mix_so):
             helpers.distill(
                 student,
                 teacher,

@@ -5,10 +5,9 @@ from converting_page import broken
 from stored_tables import write_tables
 
 TRIED = ("GunPoint", "ArrowHead", "PickupGestureWiimoteZ", "ACSF1")
-FIELDS = ("_SHARES", "_SHIFT", "_SCALE", "_NOISE")
-# By what differs from the setting in use when this was measured.
+FIELDS = ("shares", "shift", "scale", "noise")
 SETTINGS = {
-    "in use": (0.4, 0.05, 0.1, 0.02),
+    "at first": (0.4, 0.05, 0.1, 0.02),
     "none": None,
     "no noise": (0.4, 0.05, 0.1, 0.0),
     "more noise": (0.4, 0.05, 0.1, 0.1),
@@ -34,7 +33,7 @@ def choice_table(found):
             [f"{each:g}" for each in values] if values else ["not mixed", "", "", ""]
         )
         lines.append(row(found, setting, cells, "student"))
-    lines.append(row(found, "in use", ["the teacher itself", "", "", ""], "teacher"))
+    lines.append(row(found, "at first", ["the teacher itself", "", "", ""], "teacher"))
     return lines
 
 
@@ -49,9 +48,10 @@ def row(found, setting, cells, who):
 def answers_table(found):
     """Return what teachers answer to series as they are, and to mixed ones."""
     columns = {
-        "as they are": ("in use", "as they are"),
-        "mixed, no noise": ("no noise", "mixed"),
-        "with noise of 0.02": ("in use", "mixed"),
+        "as they are": ("at first", "as they are"),
+        "only sums": ("only sums", "mixed"),
+        "moved and scaled": ("no noise", "mixed"),
+        "and noise": ("at first", "mixed"),
     }
     heads = " | ".join([*columns, *columns])
     lines = [f"| | {heads} |", "|---" * (1 + 2 * len(columns)) + "|"]
