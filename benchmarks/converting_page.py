@@ -22,7 +22,7 @@ NAMES = (
 )
 BASE, OURS = "CNN-LSTM", "to_cnn1d"
 FRONTS = ("GunPoint", "PickupGestureWiimoteZ", "OSULeaf", "ACSF1")
-STEPS = (32, 128, 512, 2048)
+STEPS = (32, 128, 512)
 NETWORKS = {BASE: BASE, OURS: "`to_cnn1d`", "cnn1d": "`cnn1d`"}
 TAUGHT = {
     "on labels of mixed series": "`to_cnn1d`, mixed labels",

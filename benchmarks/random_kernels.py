@@ -39,9 +39,7 @@ from converting import (
     with_kernels,
 )
 from converting_page import NAMES
-from sizes import fit
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.model_selection import train_test_split
 
 import cnnseq_helpers as helpers
 from cnnseq_helpers.converting import random_kernels
@@ -139,30 +137,6 @@ def under_noise(name):
     return right
 
 
-def with_more(name, size, method, seed):
-    """Return the accuracy of a model that gets so many of all series of a set."""
-    x, y, x_test, y_test = load(name)
-    x = [np.concatenate(both) for both in zip(x, x_test, strict=True)]
-    y = np.concatenate([y, y_test])
-    kept, held_out = train_test_split(
-        np.arange(len(y)), test_size=100, stratify=y, random_state=seed
-    )
-    if size < len(kept):
-        kept, _ = train_test_split(
-            kept, train_size=size, stratify=y[kept], random_state=seed
-        )
-    few, held = ([each[rows] for each in x] for rows in (kept, held_out))
-    keras.utils.set_random_seed(seed)
-    start = time.process_time()
-    if method == page.OURS:
-        model = fitted(few, y[kept], 1008, seed)
-    else:
-        model = build(method, few, y)
-        fit(model, few, y[kept])
-    seconds = time.process_time() - start
-    return {"accuracy": count_right(model, held, y[held_out]), "seconds": seconds}
-
-
 def speed(name):
     """Return CPU seconds of inference for 64 series, each round in turn."""
     x, y, *_ = load(name)
@@ -199,12 +173,6 @@ def jobs(found):
         for seed in SEEDS:
             key = f"train/{name}/{page.TAUGHT}/{seed}"
             yield key, lambda a=(name, seed): train_student(*a)
-    for name, sizes in page.SIZES.items():
-        for size in sizes:
-            for method in (page.OURS, "cnn1d"):
-                for seed in SEEDS:
-                    key = f"more/{name}/{size}/{method}/{seed}"
-                    yield key, lambda a=(name, size, method, seed): with_more(*a)
 
 
 if __name__ == "__main__":

@@ -35,8 +35,6 @@ SHOWN = {
     ROCKET: "MiniRocket",
     "cnn1d": "`cnn1d`",
 }
-# How many of all the series of a set, training part and test part together.
-SIZES = {"ItalyPowerDemand": (60, 240, 990)}
 EPOCHS = 100
 NOISE = 0.02  # on channels of deviation 1
 NOISES = ("as they are", "with noise")
@@ -115,26 +113,6 @@ def setting_table(found, setting, label):
     return lines
 
 
-def more_table(found):
-    """Return accuracy and CPU seconds of a fit, by the number of series."""
-    lines = [
-        "| | series | random kernels | `cnn1d` | fit | `cnn1d` |",
-        "|---" * 6 + "|",
-    ]
-    for name, sizes in SIZES.items():
-        for size in sizes:
-            starts = [f"more/{name}/{size}/{method}/" for method in (OURS, "cnn1d")]
-            records = [[found[f"{s}{seed}"] for seed in range(3)] for s in starts]
-            cells = [f"{size:,}"]
-            for seeds in records:
-                right = [each["accuracy"] for each in seeds]
-                cells.append(f"{np.mean(right):.3f} ± {np.ptp(right) / 2:.3f}")
-            for seeds in records:
-                cells.append(f"{np.mean([each['seconds'] for each in seeds]):.1f} s")
-            lines.append(f"| {broken(name)} | {' | '.join(cells)} |")
-    return lines
-
-
 def draw_front(found):
     """Draw mean accuracy against time of inference; save as SVG."""
     figure, axis = plt.subplots(figsize=(5.2, 4), layout="constrained")
@@ -168,7 +146,6 @@ def tables(found):
         "speed": speed_table(found),
         "positions": setting_table(found, "_POSITIONS", "steps read"),
         "deviations": setting_table(found, "_DEVIATION", "deviation added"),
-        "more": more_table(found),
         "measured": [found["measured"] + "."],
     }
 

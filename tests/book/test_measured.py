@@ -144,6 +144,18 @@ def test_the_gain_grows_with_the_length(page, found):
             assert gains == sorted(gains)
 
 
+def test_what_is_said_of_the_front_and_of_every_step_holds(page, found):
+    fronts = {name: found[f"front/{name}"] for name in page.FRONTS}
+    most = {name: page.gain(each, "front") for name, each in fronts.items()}
+    assert [name for name in page.FRONTS if most[name] < 4] == [*page.FRONTS[:2]]
+    whole, short = (
+        [page.gain(found[f"every/{n}"]["inference"], method) for n in page.STEPS]
+        for method in (page.OURS, "64 steps")
+    )
+    assert (f"{whole[0]:.2f}", f"{whole[-1]:.2f}") == ("1.60", "0.95")
+    assert min(short) > 1.5
+
+
 # --- Video ----------------------------------------------------------------------------
 
 
