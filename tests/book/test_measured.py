@@ -403,6 +403,19 @@ def test_exported_models_answer_as_before():
         assert float(difference) < 5e-6, name
 
 
+def test_openvino_is_as_the_chapter_says():
+    """Exact only when asked; from Keras itself only what has no loop."""
+    _, rows = table("exporting_openvino.md")
+    loops = {name: loops for name, *_, loops, _, _ in table("exporting_models.md")[1]}
+    assert [row[0] for row in rows] == list(loops)
+    for name, from_keras, unasked, in_full, _, stored in rows:
+        assert (from_keras == "yes") == (loops[name] == "0"), name
+        read = name not in ("`cnn_lstm`, masked", "`conv_lstm_predictor`")
+        assert (unasked != "not read") == read
+        if read:
+            assert float(in_full) < 5e-6 < float(stored) < float(unasked), name
+
+
 def test_a_call_of_an_exported_file_is_a_hundred_times_as_fast():
     (_, *ways), rows = table("exporting_speed.md")
     for _, series, *cells in rows:

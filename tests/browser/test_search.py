@@ -183,6 +183,9 @@ FIRST_CHAPTER = {
     "converting/receptive_field": ("receptive field",),
     "converting/cnn_lstm_to_cnn1d": ("convert LSTM",),
     "forecasting/repeatable": ("repeat results", "random seed"),
+    "forecasting/windows_and_splits": ("split windows",),
+    "deploying/streaming": ("live stream", "stateful LSTM"),
+    "deploying/export": ("export LSTM", "onnx", "litert"),
 }
 
 
