@@ -38,6 +38,7 @@ def found():
     "name",
     [
         "converting",
+        "mixing",
         "random_kernels",
         "streaming",
         "repeatable",
@@ -106,6 +107,34 @@ def test_the_size_in_use_had_the_highest_mean_of_the_folds(page, method):
     assert getattr(temporal, SIZES[method]) == max(means, key=means.get)
 
 
+def test_what_is_said_of_mixing_holds():
+    mixing = load_page("mixing_page")
+    found = json.loads((BENCHMARKS / "mixing.json").read_text())
+
+    def mean(setting, names=mixing.TRIED, field=0, who="student"):
+        values = [mixing.mean_of(found, setting, n, who, field) for n in names]
+        return float(np.mean(values))
+
+    means = {setting: mean(setting) for setting in mixing.SETTINGS}
+    losses = {setting: mean(setting, field=1) for setting in mixing.SETTINGS}
+    assert max(means, key=means.get) == min(losses, key=losses.get) == "only sums"
+    assert means["only sums"] - means["none"] < 0.005
+    others = {setting: mean(setting, mixing.TRIED[:3]) for setting in mixing.SETTINGS}
+    assert f"{others['only sums']:.2f}" == f"{others['none']:.2f}" == "0.85"
+    assert f"{others['at first']:.2f}, {others['more noise']:.2f}" == "0.83, 0.78"
+    last = mixing.TRIED[3:]
+    for setting, who, said in (
+        ("only sums", "student", "0.61"),
+        ("only sums", "teacher", "0.73"),
+        ("at first", "student", "0.10"),
+    ):
+        assert f"{mean(setting, last, who=who):.2f}" == said
+    for setting in ("at first", "no noise"):
+        assert 0.7 < mean(setting, last, who="mixed") < 0.8
+        larger = mean(setting, last, field=1, who="mixed")
+        assert 3 < larger / mean(setting, last, field=1, who="as they are") < 3.2
+
+
 def test_the_gain_grows_with_the_length(page, found):
     for what in ("inference", "training"):
         for kind in ("whole", "masked"):
@@ -114,6 +143,18 @@ def test_the_gain_grows_with_the_length(page, found):
                 for steps in (32, 512, 4096)
             ]
             assert gains == sorted(gains)
+
+
+def test_what_is_said_of_the_front_and_of_every_step_holds(page, found):
+    fronts = {name: found[f"front/{name}"] for name in page.FRONTS}
+    most = {name: page.gain(each, "front") for name, each in fronts.items()}
+    assert [name for name in page.FRONTS if most[name] < 4] == [*page.FRONTS[:2]]
+    whole, short = (
+        [page.gain(found[f"every/{n}"]["inference"], method) for n in page.STEPS]
+        for method in (page.OURS, "64 steps")
+    )
+    assert (f"{whole[0]:.2f}", f"{whole[-1]:.2f}") == ("1.60", "0.95")
+    assert min(short) > 1.5
 
 
 # --- Video ----------------------------------------------------------------------------
