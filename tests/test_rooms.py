@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "converting": SHAPES | {"tracing", "combining", "padding"},
     "video": EXTRAS | {"tracing", "combining", "deploying"},
     "deploying": EXTRAS | {"tracing", "combining", "padding"},
+    "generating": EXTRAS | {"tracing", "combining", "padding"},
     "testing": SHAPES | {"tracing"},
     "datasets": EXTRAS,
     "digits": EXTRAS,
