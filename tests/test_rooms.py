@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "converting": SHAPES | {"tracing", "combining", "padding"},
     "video": EXTRAS | {"tracing", "combining", "deploying"},
     "deploying": EXTRAS | {"tracing", "combining", "padding"},
-    "generating": EXTRAS | {"tracing", "combining", "padding"},
+    "generating": EXTRAS | {"tracing", "combining", "padding", "deploying"},
     "testing": SHAPES | {"tracing"},
     "datasets": EXTRAS,
     "digits": EXTRAS,

@@ -1,4 +1,4 @@
-"""Sequences that a model writes by itself: strokes of a pen, words of a caption.
+"""Sequences that a model writes itself: strokes of a pen, words.
 
-May import `shapes`, `tracing`, `combining` and `padding`.
+May import `shapes`, `tracing`, `combining`, `padding` and `deploying`.
 """

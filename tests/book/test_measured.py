@@ -42,6 +42,7 @@ def found():
         "streaming",
         "repeatable",
         "anomalies",
+        "captions",
         "windows",
     ],
 )
