@@ -145,27 +145,22 @@ def read_each(model, clips):
     return [each.reshape(*clips.shape[:2], -1) for each in read]
 
 
-def frames_read(kind, clip):
-    """Return a vector for each frame of a clip, by layers that are not yet trained."""
-    if kind == page.WHOLE:
-        clip = keras.ops.concatenate([clip[:, :-1], clip[:, 1:]], axis=-1)
-    channels = clip.shape[-1]
-    filters = (16, 32, 64) if kind == page.WHOLE else (16, 32)
-    cnn = keras.Sequential(reader(filters, channels, 1).layers[:-3])
-    end = layers.GlobalMaxPooling2D() if kind == page.WHOLE else layers.Flatten()
-    codes = helpers.BatchApply(end)(helpers.BatchApply(cnn)(clip))
+def frames_read(clip):
+    """Return a vector for each frame, by a CNN that flattens what it has found."""
+    cnn = keras.Sequential(reader((16, 32), 1, 1).layers[:-3])
+    codes = helpers.BatchApply(layers.Flatten())(helpers.BatchApply(cnn)(clip))
     return layers.Dense(64, activation="relu")(codes)
 
 
 def writer(kind):
     """Return a model of the next word at each place of a caption."""
-    end_to_end = kind in (page.FLAT, page.WHOLE)
-    given = keras.Input((6, 16, 16, 1) if end_to_end else (5, 96), name="clip")
-    codes = frames_read(kind, given) if end_to_end else given
+    flat = kind == page.FLAT
+    given = keras.Input((6, 16, 16, 1) if flat else (5, 96), name="clip")
+    codes = frames_read(given) if flat else given
     words = keras.Input((LIMIT,), dtype="int32", name="words")
     steps = layers.Embedding(len(vocabulary()), 32)(words)
     lstm = layers.LSTM(UNITS, return_sequences=True)
-    if kind in (page.EACH, page.FLAT, page.WHOLE):
+    if kind in (page.EACH, page.FLAT):
         repeated = layers.RepeatVector(LIMIT)(layers.LSTM(UNITS)(codes))
         steps = lstm(layers.Concatenate()([steps, repeated]))
     elif kind == page.FIRST:
@@ -185,7 +180,7 @@ def writer(kind):
 
 def trained(kind, rate, seed):
     """Return a trained writer, the clips or features by part, and CPU seconds."""
-    if kind in (page.FLAT, page.WHOLE):
+    if kind == page.FLAT:
         given, seconds, epochs = {p: load(p)[0] for p in PARTS}, 0, END_TO_END_EPOCHS
     else:
         (given, scores), epochs = features(seed), EPOCHS

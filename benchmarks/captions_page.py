@@ -6,17 +6,13 @@ from anomalies_page import head, spread
 SEEDS = range(3)
 RATES = (0.002, 0.005)
 FREQUENT, BLIND = "most frequent caption", "without the clip"
-FLAT, WHOLE = "frames one by one, flattened", "pairs of frames, maxima"
+FLAT = "CNN trained with it, single frames flattened"
 FIRST, EACH = "features as the first state", "features at each word"
 LOOKING = "looks at frames, what and where apart"
 READ = (FIRST, EACH, LOOKING)  # with the features of the two readers
-TUNED = (BLIND, *READ)
-METHODS = (FREQUENT, BLIND, FLAT, WHOLE, *READ)
-PARTS = {
-    "digit": "digit",
-    "speed": "speed",
-    "direction": "direction",
-}
+TUNED = READ
+METHODS = (FREQUENT, BLIND, FLAT, *READ)
+PARTS = ("digit", "speed", "direction")
 
 
 def runs(found, method):
