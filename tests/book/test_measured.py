@@ -568,3 +568,28 @@ def test_what_the_chapter_says_of_ways_to_make_windows_holds():
     held = {way: page.median(found, way, large, "peak") for way in page.WAYS}
     assert held[page.ARRAYS] == pytest.approx(3200, abs=50)
     assert all(held[way] < 200 for way in page.WAYS if way != page.ARRAYS)
+
+
+# --- Captions -------------------------------------------------------------------------
+
+
+def test_what_is_said_of_captions_holds():
+    page = load_page("captions_page")
+    found = json.loads((BENCHMARKS / "captions.json").read_text())
+
+    def exact(method, pairs="seen"):
+        return np.array(page.values(found, method, pairs, "exact"))
+
+    for method in (page.FIRST, page.EACH):
+        assert len(exact(method)) == 3
+        assert exact(method).min() > 0.9
+        assert exact(method, "unseen").max() < exact(method).min()
+        differ = page.values(found, method, "seen", "differ")
+        assert max(differ) < 0.02  # a beam writes what greedy decoding writes
+        beam = page.values(found, method, "seen", "beam")
+        assert np.abs(np.array(beam) - exact(method)).max() < 0.01
+    for method in (page.FREQUENT, page.BLIND, page.FLAT):
+        assert max(exact(method).max(), exact(method, "unseen").max()) < 0.03
+    for method in page.READ:
+        rates = {r: found[f"rate/{method}/{r}"]["loss"] for r in page.RATES}
+        assert page.chosen_rate(found, method) == min(rates, key=rates.get)
