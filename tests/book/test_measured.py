@@ -648,6 +648,8 @@ def test_what_is_said_of_captions_holds():
     for method in page.READ:
         rates = {r: found[f"rate/{method}/{r}"]["loss"] for r in page.RATES}
         assert page.chosen_rate(found, method) == min(rates, key=rates.get)
+
+
 # --- Forecasts ------------------------------------------------------------------------
 
 
