@@ -72,6 +72,7 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/video_training.py
 	$(BIN)/python benchmarks/video_long.py
 	$(BIN)/python benchmarks/handwriting.py
+	$(BIN)/python benchmarks/captions.py
 
 lint: $(READY) ## check the style and the types
 	$(BIN)/ruff check

@@ -10,9 +10,11 @@ from .deploying.exporting import export_model as export_model
 from .deploying.stepping import step_model as step_model
 from .deploying.streaming import to_streaming as to_streaming
 from .digits import DIRECTIONS as DIRECTIONS
+from .digits import captioned_digits as captioned_digits
 from .digits import drifting_digits as drifting_digits
 from .digits import moving_digits as moving_digits
 from .forecasting import windows as windows
+from .generating.decoding import decode as decode
 from .generating.density import MixtureHead as MixtureHead
 from .generating.density import MixtureLoss as MixtureLoss
 from .generating.density import sample_mixture as sample_mixture

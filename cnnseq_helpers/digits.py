@@ -21,6 +21,12 @@ _CLIPS_AT_ONCE = 250
 
 _FIRST_TEST_IMAGE = 1500
 
+_FIRST_VALIDATION_IMAGE = 1200  # for captions, which have a part of their own for it
+
+_NAMES = (
+    "a zero, a one, a two, a three, a four, a five, a six, a seven, an eight, a nine"
+).split(", ")
+
 #: The eight directions, clockwise: each name with its step along (height, width).
 DIRECTIONS = {
     "right": (0, 1),
@@ -156,6 +162,88 @@ def drifting_digits(
     return _draw(glyphs, images, positions, size), labels
 
 
+def captioned_digits(
+    n: int,
+    *,
+    frames: int = 6,
+    size: int = 16,
+    seed: int,
+    split: str = "train",
+    pairs: str = "seen",
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Return clips of one digit that drifts, and what each shows, in words.
+
+    A caption names digit, speed and direction: "a three moves quickly up and to the
+    left". Two of the eight directions of each digit are left out, unless they are asked
+    for: so a model can be tested on pairs that it has never seen together.
+
+    Parameters
+    ----------
+    n, frames, size, seed
+        As for `moving_digits`.
+    split : {"train", "validation", "test"}
+        Which images to draw from: the first 1,200, the next 300, or the other 297.
+    pairs : {"seen", "unseen"}
+        The 60 pairs of a digit and a direction to train on, or the other 20.
+
+    Returns
+    -------
+    clips : ndarray of float32, (n, frames, size, size, 1)
+        Pixels in [0, 1]. As with `drifting_digits`, a digit that leaves the frame comes
+        in on the other side. Along each axis that it moves along, it moves between 1/64
+        and 2/64 of `size` from frame to frame (slowly), or 4/64 and 6/64 (quickly).
+    captions : list of str
+        Five to nine words each, out of 22.
+
+    Raises
+    ------
+    ShapeError, ValueError, ImportError
+        As `moving_digits`, and if there are no such pairs.
+
+    Examples
+    --------
+    >>> clips, captions = captioned_digits(100, seed=0)
+    >>> clips.shape
+    (100, 6, 16, 16, 1)
+    >>> captions[0]
+    'a three moves slowly up'
+    """
+    doing = "captioned_digits"
+    n, frames, size = _check_sizes(doing, n, frames, size)
+    if pairs not in ("seen", "unseen"):
+        raise ValueError(f"{doing} expected pairs 'seen' or 'unseen', got {pairs!r}.")
+    glyphs, digits = _captioned_glyphs(doing, size, split)
+    random = _generator(doing, seed, split)
+    images = random.integers(len(glyphs), size=(n, 1))
+    chosen = random.choice(_TURNS[pairs], size=n)
+    directions = (3 * digits[images[:, 0]] + chosen) % len(DIRECTIONS)
+    quick = random.integers(2, size=n)
+    start = random.integers(size * _STEPS_A_PIXEL, size=(n, 1, 2))
+    least = -(np.array([-1, -4]) * size // _STEPS_A_PIXEL)
+    most = np.array([2, 6]) * size // _STEPS_A_PIXEL
+    speed = random.integers(least[quick], most[quick] + 1)[:, None]
+    velocity = speed * np.array(list(DIRECTIONS.values()))[directions]
+    positions = _travel(start, velocity[:, None], frames) % (size * _STEPS_A_PIXEL)
+    captions = [
+        f"{_NAMES[digit]} moves {('slowly', 'quickly')[pace]} {_PHRASES[direction]}"
+        for digit, pace, direction in zip(
+            digits[images[:, 0]], quick, directions, strict=True
+        )
+    ]
+    return _draw(glyphs, images, positions, size), captions
+
+
+#: A digit d is not shown in training in the directions 3 d and 3 d + 3.
+_TURNS = {"seen": [1, 2, 4, 5, 6, 7], "unseen": [0, 3]}
+
+_PHRASES = [
+    " and ".join(
+        f"to the {word}" if word in ("left", "right") else word for word in name.split()
+    )
+    for name in DIRECTIONS
+]
+
+
 def _check_sizes(doing: str, n: int, frames: int, size: int) -> tuple[int, int, int]:
     return (
         check_whole(doing, "n", n),
@@ -173,28 +261,55 @@ def _generator(doing: str, seed: int, split: str) -> np.random.Generator:
 
 
 def _glyphs(doing: str, size: int, split: str) -> NDArray[np.float32]:
-    """Return the digits (image, height, width), enlarged by a power of two to fit."""
-    splits = {
+    """Return the digits (image, height, width) of a part, enlarged to fit."""
+    parts = {
         "train": slice(_FIRST_TEST_IMAGE),
         "test": slice(_FIRST_TEST_IMAGE, None),
     }
-    if split not in list(splits):
+    if split not in list(parts):
         raise ValueError(
             f"{doing} expected split 'train' or 'test', got {split!r}. For a "
             "validation set, take other seeds."
         )
+    return _enlarged(_digits(doing).images[parts[split]], size)
+
+
+def _captioned_glyphs(
+    doing: str, size: int, split: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the digits (image, height, width) of a part, and which they are."""
+    parts = {
+        "train": slice(_FIRST_VALIDATION_IMAGE),
+        "validation": slice(_FIRST_VALIDATION_IMAGE, _FIRST_TEST_IMAGE),
+        "test": slice(_FIRST_TEST_IMAGE, None),
+    }
+    if split not in list(parts):
+        raise ValueError(
+            f"{doing} expected split 'train', 'validation' or 'test', got {split!r}."
+        )
+    digits = _digits(doing)
+    return _enlarged(digits.images[parts[split]], size), digits.target[parts[split]]
+
+
+def _digits(doing: str) -> Any:
+    """Return the images and labels that scikit-learn ships."""
     sklearn = require(
         "sklearn.datasets",
         f"{doing} takes the digits from",
         package="scikit-learn",
         extra="data",
     )
-    images = (sklearn.load_digits().images[splits[split]] / 16).astype(np.float32)
+    return sklearn.load_digits()
+
+
+def _enlarged(images: NDArray[Any], size: int) -> NDArray[np.float32]:
+    """Return images (image, 8, 8), enlarged by a power of two to fit the frame."""
+    scaled = (images / 16).astype(np.float32)
     factor = 2 ** ((size // 16).bit_length() - 1)
     # Each new pixel's centre, in old pixels, in units of half a new pixel.
     centres = 2 * np.arange(8 * factor) + 1 - factor
     weights = _between(np.clip(centres, 0, 14 * factor), 2 * factor, 8)
-    glyphs: NDArray[np.float32] = np.einsum("pi,nij,qj->npq", weights, images, weights)
+    glyphs: NDArray[np.float32] = np.einsum("pi,nij,qj->npq", weights, scaled, weights)
     return glyphs
 
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from cnnseq_helpers import DIRECTIONS, ShapeError, drifting_digits, moving_digits
+from cnnseq_helpers import (
+    DIRECTIONS,
+    ShapeError,
+    captioned_digits,
+    drifting_digits,
+    moving_digits,
+)
 
 
 def places(clips):
@@ -110,6 +116,76 @@ def test_seeds_and_splits_differ_and_repeat():
 def test_a_thousand_clips_are_made_at_once():
     clips = moving_digits(1000, frames=20, size=32, seed=0)
     assert clips.shape == (1000, 20, 32, 32, 1)
+
+
+@pytest.mark.parametrize("size", [16, 20, 32])
+def test_captions_say_what_moves_where(size):
+    clips, captions = captioned_digits(200, frames=7, size=size, seed=1)
+    moved = steps(clips)
+    np.testing.assert_allclose(moved, moved[:, :1].repeat(6, axis=1), atol=0.02)
+    signs = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
+    for way, caption in zip(moved[:, 0], captions, strict=True):
+        words = caption.split()
+        said = np.sum([signs[word] for word in words if word in signs], axis=0)
+        np.testing.assert_array_equal(np.sign(way.round(1)), said)
+        share = np.abs(way).max() / size
+        slow = "slowly" in words
+        assert (1 / 64 if slow else 4 / 64) < share + 0.002
+        assert share - 0.005 < (2 / 64 if slow else 6 / 64)
+    assert captions[0] == "a three moves quickly up and to the right"
+    words = {word for caption in captions for word in caption.split()}
+    assert len(words) == 22
+    assert {len(caption.split()) for caption in captions} == {5, 7, 9}
+
+
+def test_captions_name_the_digit_of_a_part_of_the_images():
+    images, digits = load_digits().images, load_digits().target
+    names = "zero one two three four five six seven eight nine".split()
+    for split, part in [
+        ("train", slice(1200)),
+        ("validation", slice(1200, 1500)),
+        ("test", slice(1500, None)),
+    ]:
+        known = {
+            (int(mass), names[digit])
+            for mass, digit in zip(
+                images[part].sum(axis=(1, 2)), digits[part], strict=True
+            )
+        }
+        clips, captions = captioned_digits(60, frames=1, seed=0, split=split)
+        mass = (16 * clips.sum(axis=(1, 2, 3, 4))).astype(int)
+        shown = {
+            (m, caption.split()[1]) for m, caption in zip(mass, captions, strict=True)
+        }
+        assert shown <= known
+
+
+def test_no_pair_is_both_seen_and_unseen():
+    pairs = {}
+    for kind, number in (("seen", 60), ("unseen", 20)):
+        _, captions = captioned_digits(3000, frames=1, seed=0, pairs=kind)
+        said = [caption.split() for caption in captions]
+        pairs[kind] = {(words[1], *words[4:]) for words in said}
+        assert len(pairs[kind]) == number
+    assert not pairs["seen"] & pairs["unseen"]
+    for place in (0, slice(1, None)):  # each digit and each direction in training
+        parts = [{pair[place] for pair in pairs[kind]} for kind in pairs]
+        assert parts[0] == parts[1]
+
+
+def test_captions_are_the_same_on_every_machine():
+    clips, captions = captioned_digits(20, seed=7)
+    text = "\n".join(captions).encode()
+    assert hashlib.sha256(clips.tobytes() + text).hexdigest() == (
+        "d4e45359e0aa777d7ce8a3696f2b79b2bd54d065df224dc3401b5ba33531220f"
+    )
+
+
+def test_unknown_parts_of_captions_are_refused():
+    with pytest.raises(ValueError, match="'validation' or 'test', got 'val'"):
+        captioned_digits(2, seed=0, split="val")
+    with pytest.raises(ValueError, match="pairs 'seen' or 'unseen', got 'all'"):
+        captioned_digits(2, seed=0, pairs="all")
 
 
 @pytest.mark.parametrize("make", [moving_digits, drifting_digits])

@@ -43,6 +43,7 @@ def found():
         "streaming",
         "repeatable",
         "anomalies",
+        "captions",
         "windows",
         "handwriting",
         "forecast",
@@ -679,6 +680,31 @@ def test_what_is_said_of_written_strokes_holds(strokes):
         loss = np.mean(page.losses(strokes, page.CNN_LSTM, noise=noise))
         off = np.mean(page.written(strokes, page.CNN_LSTM, "own", noise=noise))
         assert f"{loss:.2f}, {off:.3f}" == said
+
+
+# --- Captions -------------------------------------------------------------------------
+
+
+def test_what_is_said_of_captions_holds():
+    page = load_page("captions_page")
+    found = json.loads((BENCHMARKS / "captions.json").read_text())
+
+    def exact(method, pairs="seen"):
+        return np.array(page.values(found, method, pairs, "exact"))
+
+    for method in (page.FIRST, page.EACH):
+        assert len(exact(method)) == 3
+        assert exact(method).min() > 0.9
+        assert exact(method, "unseen").max() < exact(method).min()
+        differ = page.values(found, method, "seen", "differ")
+        assert max(differ) < 0.02  # a beam writes what greedy decoding writes
+        beam = page.values(found, method, "seen", "beam")
+        assert np.abs(np.array(beam) - exact(method)).max() < 0.01
+    for method in (page.FREQUENT, page.BLIND, page.FLAT):
+        assert max(exact(method).max(), exact(method, "unseen").max()) < 0.03
+    for method in page.READ:
+        rates = {r: found[f"rate/{method}/{r}"]["loss"] for r in page.RATES}
+        assert page.chosen_rate(found, method) == min(rates, key=rates.get)
 
 
 # --- Forecasts ------------------------------------------------------------------------
