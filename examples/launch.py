@@ -1,6 +1,6 @@
 """Start a script as several workers on this machine, again if one of them dies.
 
-Usage: python launch.py WORKERS [--restarts N] SCRIPT [ARGUMENTS ...]
+Usage: python launch.py [--restarts N] WORKERS SCRIPT [ARGUMENTS ...]
 
 Each worker gets RANK, WORLD and COORDINATOR, as on a cluster.
 """
@@ -16,8 +16,8 @@ import time
 def main(arguments):
     """Run the workers, and return 0 if all of them came to their end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workers", type=int)
     parser.add_argument("--restarts", type=int, default=0)
+    parser.add_argument("workers", type=int)
     parser.add_argument("script", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     if given.workers < 1 or not given.script:

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import ExitStack, suppress
 
 
 class MeetingError(RuntimeError):
@@ -42,29 +43,31 @@ def receive(workers, port, card, deadline, seconds):
             "still use it: end that, or take another port for COORDINATOR."
         )
     came, lines, verdict = {0: card}, [], ""
-    with server:
+    with ExitStack() as closing:
+        closing.enter_context(server)
         while len(came) < workers and not verdict:
             server.settimeout(max(deadline - time.monotonic(), 0.01))
             try:
-                line = server.accept()[0].makefile("rw")
-                other, theirs = json.loads(line.readline())
+                caller = closing.enter_context(server.accept()[0])
+                caller.settimeout(5)
+                line = closing.enter_context(caller.makefile("rw"))
             except TimeoutError:
                 missing = [rank for rank in range(workers) if rank not in came]
                 verdict = (
                     f"Of {workers} workers {missing} did not come within {seconds} s. "
                     "Look at their output, and whether they reach worker 0."
                 )
+                continue
+            try:
+                other, theirs = json.loads(line.readline())
             except (ValueError, OSError):
                 continue  # not one of ours
-            else:
-                lines.append(line)
-                verdict = compare(other, theirs, came, workers)
-                came[other] = theirs
-    for line in lines:
-        try:
-            print(json.dumps(verdict), file=line, flush=True)
-        except OSError:  # that one is gone: the next step will tell
-            continue
+            lines.append(line)
+            verdict = compare(other, theirs, came, workers)
+            came[other] = theirs
+        for line in lines:
+            with suppress(OSError):  # that one is gone: the next step will tell
+                print(json.dumps(verdict), file=line, flush=True)
     return verdict
 
 
@@ -85,11 +88,11 @@ def call(rank, workers, place, card, deadline, seconds):
     """Go to worker 0, and return what it finds wrong."""
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection(place, timeout=1) as line:
-                line.settimeout(max(deadline - time.monotonic(), 0) + 5)
-                file = line.makefile("rw")
-                print(json.dumps([rank, card]), file=file, flush=True)
-                return json.loads(file.readline())
+            with socket.create_connection(place, timeout=1) as to_worker_0:
+                to_worker_0.settimeout(max(deadline - time.monotonic(), 0) + 5)
+                with to_worker_0.makefile("rw") as line:
+                    print(json.dumps([rank, card]), file=line, flush=True)
+                    return json.loads(line.readline())
         except (OSError, ValueError):
             time.sleep(0.1)  # not there yet, or gone again
     return (
