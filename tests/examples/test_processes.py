@@ -32,10 +32,13 @@ if fault == "version" and rank == "1":
     np.__version__ = "0.0"
 
 class Steps(keras.callbacks.Callback):
+    made = 0
+
     def on_train_batch_end(self, batch, logs=None):
         with open(f"steps-{rank}", "a") as steps:
             print(float(logs["loss"]), file=steps)
-        if rank == "1" and self.model.optimizer.iterations == 9:
+        self.made += 1
+        if rank == "1" and self.made == 9:
             if fault == "kill" and not dead.exists():
                 dead.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
