@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
+sys.modules["tensorflow"] = None  # where it is installed, Keras would load it as well
 
 import jax
 import keras

@@ -1,0 +1,127 @@
+"""The page of the benchmark of several processes: tables, and the model of a step."""
+
+from importlib.metadata import version
+
+import numpy as np
+
+KINDS = ("CNN-LSTM", "1D-CNN")
+WORLDS = (1, 2, 4)
+BATCHES = (16, 64, 256, 1024)  # in one process
+SHARED = (64, 256, 1024)  # of two or four together
+SIZES = (1_000_000,)  # numbers to exchange, beside the models' own
+SAMPLES, EPOCHS = 4_000, 5
+NPY = "`.npy`, memory-mapped, all shuffled"
+NPZ = "`.npz`, a shard at a time"
+PACKED = "`.npz`, compressed, a shard at a time"
+RECORDS = "TFRecord, a shuffle buffer of 1,000"
+NETWORKS = {"100 Gbit/s": 12.5e9, "10 Gbit/s": 1.25e9, "1 Gbit/s": 0.125e9}
+LATENCY = 100e-6  # seconds for each message of the exchange, assumed
+
+
+def jax_version():
+    """Return the version of JAX that is installed."""
+    return version("jax")
+
+
+def least(found, key):
+    """Return the least seconds of a step: what else ran only adds to them."""
+    world = key.split("/")[-2]
+    return float(np.min(found[f"processes/{world}"][key]))
+
+
+def parameters(found, kind):
+    """Return the number of weights of a model."""
+    return found["processes/1"][f"parameters/{kind}"]
+
+
+def line(found, kind):
+    """Return (fixed, each): seconds of a step in one process, and of a sample."""
+    seconds = [least(found, f"step/{kind}/1/{batch}") for batch in BATCHES]
+    scale = 1 / np.array(seconds)  # relative errors count alike
+    each, fixed = np.polyfit(BATCHES, seconds, 1, w=scale)
+    return fixed, each
+
+
+def exchange_on(bandwidth, numbers, machines):
+    """Return the seconds that a ring takes for float32 numbers over a network."""
+    rounds = 2 * (machines - 1)
+    return rounds * (LATENCY + 4 * numbers / machines / bandwidth)
+
+
+def gain(found, kind, batch, machines, bandwidth, factor=1):
+    """Return how many times as fast machines are as one, by the model of a step."""
+    fixed, each = line(found, kind)
+    alone = fixed + each * batch
+    numbers = factor * parameters(found, kind)
+    together = fixed + each * batch / machines
+    return alone / (together + exchange_on(bandwidth, numbers, machines))
+
+
+def steps(found):
+    """Return the steps a second: a row a model and batch, a column a world."""
+    lines = [
+        "| model | batch | 1 process | 2 processes | 4 processes | samples/s of 1 |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for kind in KINDS:
+        for batch in SHARED:
+            rates = [1 / least(found, f"step/{kind}/{w}/{batch}") for w in WORLDS]
+            cells = [f"{rate:.0f}" for rate in rates]
+            samples = f"{rates[0] * batch:,.0f}"
+            lines.append(f"| {kind} | {batch} | {' | '.join(cells)} | {samples} |")
+    return lines
+
+
+def costs(found):
+    """Return fixed cost, cost of a sample and of the exchange, in milliseconds."""
+    lines = [
+        "| model | weights | each step | each sample | exchange, 2 | exchange, 4 |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for kind in KINDS:
+        fixed, each = line(found, kind)
+        count = parameters(found, kind)
+        sums = [least(found, f"exchange/{w}/{count}") for w in (2, 4)]
+        cells = f"{1e3 * fixed:.1f} | {1e3 * each:.3f}"
+        cells += "".join(f" | {1e3 * value:.1f}" for value in sums)
+        lines.append(f"| {kind} | {count:,} | {cells} |")
+    sums = [least(found, f"exchange/{w}/{SIZES[0]}") for w in (2, 4)]
+    cells = "".join(f" | {1e3 * value:.1f}" for value in sums)
+    return [*lines, f"| (numbers alone) | {SIZES[0]:,} | |{cells} |"]
+
+
+def paper(found):
+    """Return how many times as fast machines would be, by the model of a step."""
+    lines = [
+        "| model | batch | network | 2 machines | 4 machines | 16 machines |",
+        "|---|---:|---|---:|---:|---:|",
+    ]
+    for kind in KINDS:
+        for batch in (256, 4096):
+            for network in ("1 Gbit/s", "100 Gbit/s"):
+                cells = [
+                    f"{gain(found, kind, batch, m, NETWORKS[network]):.1f}"
+                    for m in (2, 4, 16)
+                ]
+                lines.append(f"| {kind} | {batch} | {network} | {' | '.join(cells)} |")
+    return lines
+
+
+def formats(found):
+    """Return the samples a CPU second of each format."""
+    lines = ["| shards | samples in a CPU second |", "|---|---:|"]
+    for way in (NPY, NPZ, PACKED, RECORDS):
+        rate = SAMPLES / np.median(found["formats"][way])
+        lines.append(f"| {way} | {float(f'{rate:.2g}'):,.0f} |")
+    return lines
+
+
+def tables(found):
+    """Return the lines of each table by the name of its file."""
+    return {
+        "steps": steps(found),
+        "costs": costs(found),
+        "paper": paper(found),
+        "formats": formats(found),
+        "measured": [found["measured"] + "."],
+    }
