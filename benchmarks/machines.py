@@ -14,14 +14,13 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parent / "examples"
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(EXAMPLES))
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 import machines_page as page
 import numpy as np
 
+HERE = Path(__file__).parent
 RESULTS = HERE / "machines.json"
 SERIES, CLASSES = (100, 6), 4
 STEPS, ROUNDS = 8, 10

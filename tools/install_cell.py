@@ -21,6 +21,7 @@ EXTRAS = ("data", "plot", "video")
 FURTHER = {
     r"import onnxruntime|export_model\(": ("onnx", "litert"),
     r"load_series\(": ("series",),
+    r'"KERAS_BACKEND": "jax"': ("jax",),
 }
 CLONE = "../.."  # the notebooks lie two folders below the root
 TAG = "remove-cell"
