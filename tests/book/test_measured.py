@@ -43,6 +43,7 @@ def found():
         "repeatable",
         "anomalies",
         "windows",
+        "machines",
     ],
 )
 def test_tables_show_what_is_stored(name):
@@ -567,3 +568,26 @@ def test_what_the_chapter_says_of_ways_to_make_windows_holds():
     held = {way: page.median(found, way, large, "peak") for way in page.WAYS}
     assert held[page.ARRAYS] == pytest.approx(3200, abs=50)
     assert all(held[way] < 200 for way in page.WAYS if way != page.ARRAYS)
+
+
+# --- Several processes ----------------------------------------------------------------
+
+
+def test_what_is_said_of_several_processes_holds():
+    found = json.loads((BENCHMARKS / "machines.json").read_text())
+    page = load_page("machines_page")
+    lstm, cnn = (page.line(found, kind) for kind in page.KINDS)
+    for fixed, each in (lstm, cnn):
+        assert fixed > 0 < each
+    for kind in page.KINDS:
+        for machines in (2, 4, 16):
+            slow, fast = (
+                page.gain(found, kind, 256, machines, page.NETWORKS[network])
+                for network in ("1 Gbit/s", "100 Gbit/s")
+            )
+            assert slow <= fast <= machines
+    rates = {
+        way: page.SAMPLES / np.median(found["formats"][way])
+        for way in (page.NPY, page.NPZ, page.PACKED, page.RECORDS)
+    }
+    assert rates[page.NPY] > 2 * rates[page.RECORDS]

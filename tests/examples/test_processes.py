@@ -227,13 +227,48 @@ def test_the_short_answer_trains_on_two(tmp_path):
         for cell in code_cells(read("notebooks/deploying/several_machines.ipynb"))
         if "short-answer" in cell.metadata.get("tags", [])
     ]
-    (tmp_path / "answer.py").write_text(answer + "\nprint(history.history['loss'])")
+    ending = "\nprint('losses', history.history['loss'])"
+    (tmp_path / "answer.py").write_text(answer + ending)
     found = []
     for workers in (1, 2):
         command = [sys.executable, EXAMPLES / "launch.py", str(workers), "answer.py"]
         printed = subprocess.check_output(
             command, cwd=tmp_path, env=environment(), text=True
         )
-        found += [json.loads(line) for line in printed.splitlines() if line[0] == "["]
+        lines = [line for line in printed.splitlines() if line.startswith("losses ")]
+        found += [json.loads(line.removeprefix("losses ")) for line in lines]
     assert len(found) == 3
     np.testing.assert_allclose(found, [found[0]] * 3, atol=1e-5)
+
+
+# --- The other way, which does not work -----------------------------------------------
+
+TENSORFLOW = """
+import json, os
+
+rank, address = int(os.environ["RANK"]), os.environ["COORDINATOR"]
+host, port = address.split(":")
+workers = [address, f"{host}:{int(port) + 1}"]
+task = {"type": "worker", "index": rank}
+os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": workers}, "task": task})
+
+import keras, numpy as np, tensorflow as tf
+
+with tf.distribute.MultiWorkerMirroredStrategy().scope():
+    model = keras.Sequential([keras.Input((20, 3)), keras.layers.LSTM(4)])
+    model.compile("adam", "mse")
+try:
+    model.fit(np.zeros((8, 20, 3)), np.zeros((8, 4)), verbose=0)
+except ValueError as error:
+    print(error, flush=True)
+    os._exit(0)
+"""
+
+
+def test_fit_fails_under_tensorflows_strategy(tmp_path):
+    (tmp_path / "strategy.py").write_text(TENSORFLOW)
+    command = [sys.executable, EXAMPLES / "launch.py", "2", "strategy.py"]
+    printed = subprocess.check_output(
+        command, cwd=tmp_path, env=environment(KERAS_BACKEND="tensorflow"), text=True
+    )
+    assert printed.count("Attempt to convert a value (PerReplica:{") == 2
