@@ -23,7 +23,7 @@ import numpy as np
 HERE = Path(__file__).parent
 RESULTS = HERE / "machines.json"
 SERIES, CLASSES = (100, 6), 4
-STEPS, ROUNDS = 8, 10
+STEPS, ROUNDS = 8, 5
 THREADS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -31,8 +31,6 @@ def as_worker(seconds_at):
     """Measure by turns in one of several processes; worker 0 writes what it saw."""
     import jax
     import keras
-
-    from cnnseq_helpers import cnn_lstm, to_cnn1d
 
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD"])
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank % 2]})
@@ -43,11 +41,7 @@ def as_worker(seconds_at):
     draw, calls, counts = np.random.default_rng(rank), {}, {}
     for kind in page.KINDS:
         for batch in page.BATCHES if world == 1 else page.SHARED:
-            keras.utils.set_random_seed(0)
-            model = cnn_lstm(SERIES, CLASSES)
-            model = model if kind == "CNN-LSTM" else to_cnn1d(model)
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-            model.compile("adam", loss)
+            model = build(kind)
             local, counts[kind] = batch // world, model.count_params()
             x = draw.normal(size=(STEPS * local, *SERIES)).astype("float32")
             y = draw.integers(CLASSES, size=len(x))
@@ -68,6 +62,23 @@ def as_worker(seconds_at):
         found = {key: values[1:] for key, values in seconds.items()}
         found |= {f"parameters/{kind}": count for kind, count in counts.items()}
         Path(seconds_at).write_text(json.dumps(found))
+
+
+def build(kind):
+    """Return a compiled model."""
+    import keras
+
+    from cnnseq_helpers import cnn_lstm, to_cnn1d
+
+    keras.utils.set_random_seed(0)
+    model = cnn_lstm(SERIES, CLASSES)
+    if kind == page.CNN:
+        model = to_cnn1d(model)
+    elif kind == page.UNROLLED:
+        model.get_layer("lstm").unroll = True
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss)
+    return model
 
 
 def exchange(jax, draw, world, size):
@@ -97,6 +108,27 @@ def in_processes(world):
         if launch.run(world, command) is not None:
             raise RuntimeError(f"one of {world} processes failed")
         return json.loads(Path(f"{folder}/seconds.json").read_text())
+
+
+def count_exchanges():
+    """Print how often the compiled step of each model exchanges, for two devices."""
+    import re
+
+    import keras
+
+    folder = Path(os.environ["XLA_FLAGS"].split("--xla_dump_to=")[1].split()[0])
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+    counts = {}
+    for kind in page.KINDS:
+        model = build(kind)
+        x, y = np.zeros((64, *SERIES), "float32"), np.zeros(64, int)
+        before = {*folder.glob("*train_step*after_optimizations.txt")}
+        model.fit(x, y, batch_size=64, verbose=0)
+        (path,) = {*folder.glob("*train_step*after_optimizations.txt")} - before
+        parts = re.split(r"^ENTRY ", path.read_text(), flags=re.M)
+        loops, once = (len(re.findall(r" all-reduce\(", part)) for part in parts)
+        counts[kind] = once + loops * page.LOOP
+    print(json.dumps(counts))
 
 
 # --- Formats of shards ----------------------------------------------------------------
@@ -173,9 +205,9 @@ def formats():
     print(json.dumps({way: values[1:] for way, values in seconds.items()}))
 
 
-def in_a_process(what):
+def in_a_process(what, **environment):
     """Return what a process of its own prints last."""
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow"}
+    environment = os.environ | {"KERAS_BACKEND": "tensorflow"} | environment
     environment |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     command = [sys.executable, __file__, what]
     printed = subprocess.check_output(command, env=environment, text=True)
@@ -187,6 +219,11 @@ def jobs(found):
     for world in page.WORLDS:
         yield f"processes/{world}", lambda world=world: in_processes(world)
     yield "formats", lambda: in_a_process("--formats")
+    with tempfile.TemporaryDirectory() as folder:
+        flags = "--xla_force_host_platform_device_count=2 --xla_dump_hlo_as_text "
+        flags += f"--xla_dump_hlo_module_re=.*train_step.* --xla_dump_to={folder}"
+        given = {"KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
+        yield "exchanges", lambda: in_a_process("--exchanges", **given)
 
 
 def measure():
@@ -204,5 +241,7 @@ if __name__ == "__main__":
         as_worker(sys.argv[-1])
     elif "--formats" in sys.argv:
         formats()
+    elif "--exchanges" in sys.argv:
+        count_exchanges()
     else:
         measure()

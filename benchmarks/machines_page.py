@@ -4,7 +4,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-KINDS = ("CNN-LSTM", "1D-CNN")
+LSTM, UNROLLED, CNN = "CNN-LSTM", "CNN-LSTM, `unroll=True`", "1D-CNN"
+KINDS = (LSTM, UNROLLED, CNN)
+LOOP = 23  # steps of the LSTM, behind pooling
 WORLDS = (1, 2, 4)
 BATCHES = (16, 64, 256, 1024)  # in one process
 SHARED = (64, 256, 1024)  # of two or four together
@@ -42,19 +44,19 @@ def line(found, kind):
     return fixed, each
 
 
-def exchange_on(bandwidth, numbers, machines):
-    """Return the seconds that a ring takes for float32 numbers over a network."""
+def exchange_on(bandwidth, numbers, machines, times=1):
+    """Return the seconds that a ring takes for float32 numbers, in so many parts."""
     rounds = 2 * (machines - 1)
-    return rounds * (LATENCY + 4 * numbers / machines / bandwidth)
+    return rounds * (times * LATENCY + 4 * numbers / machines / bandwidth)
 
 
-def gain(found, kind, batch, machines, bandwidth, factor=1):
+def gain(found, kind, batch, machines, bandwidth):
     """Return how many times as fast machines are as one, by the model of a step."""
     fixed, each = line(found, kind)
     alone = fixed + each * batch
-    numbers = factor * parameters(found, kind)
+    numbers, times = parameters(found, kind), found["exchanges"][kind]
     together = fixed + each * batch / machines
-    return alone / (together + exchange_on(bandwidth, numbers, machines))
+    return alone / (together + exchange_on(bandwidth, numbers, machines, times))
 
 
 def steps(found):
@@ -75,19 +77,20 @@ def steps(found):
 def costs(found):
     """Return fixed cost, cost of a sample and of the exchange, in milliseconds."""
     lines = [
-        "| model | weights | each step | each sample | exchange, 2 | exchange, 4 |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| model | weights | each step | each sample | exchanges a step | one of 2 "
+        "processes | of 4 |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for kind in KINDS:
         fixed, each = line(found, kind)
         count = parameters(found, kind)
         sums = [least(found, f"exchange/{w}/{count}") for w in (2, 4)]
-        cells = f"{1e3 * fixed:.1f} | {1e3 * each:.3f}"
+        cells = f"{1e3 * fixed:.1f} | {1e3 * each:.3f} | {found['exchanges'][kind]}"
         cells += "".join(f" | {1e3 * value:.1f}" for value in sums)
         lines.append(f"| {kind} | {count:,} | {cells} |")
     sums = [least(found, f"exchange/{w}/{SIZES[0]}") for w in (2, 4)]
     cells = "".join(f" | {1e3 * value:.1f}" for value in sums)
-    return [*lines, f"| (numbers alone) | {SIZES[0]:,} | |{cells} |"]
+    return [*lines, f"| (numbers alone) | {SIZES[0]:,} | | | 1{cells} |"]
 
 
 def paper(found):

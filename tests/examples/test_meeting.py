@@ -110,7 +110,8 @@ def launch(tmp_path, code, *options):
 
 
 def test_each_worker_is_told_who_it_is(tmp_path):
-    code = "import sys; print(rank, os.environ['WORLD'], sys.argv[1:], flush=True)"
+    word = "f'{rank} {os.environ[\"WORLD\"]} {sys.argv[1:]}\\n'"
+    code = f"import sys; sys.stdout.write({word})"  # in one piece
     ended, printed = launch(tmp_path, code)
     assert ended == 0
     assert sorted(printed.splitlines()) == ["0 2 ['--word']", "1 2 ['--word']"]
@@ -134,7 +135,7 @@ def test_all_start_again(tmp_path):
         "if rank == '1' and not os.path.exists('died'):\n"
         "    open('died', 'w').close()\n"
         "    os._exit(3)\n"
-        "print('end', rank, flush=True)"
+        "print(f'end {rank}\\n', end='', flush=True)"
     )
     ended, printed = launch(tmp_path, code, "--restarts", "1")
     assert ended == 0

@@ -65,7 +65,7 @@ def test_a_run_goes_on_with_the_epoch_that_it_would_have_read(tmp_path):
     folder = write(tmp_path / "train", [7, 2, 9])
     undisturbed, resumed = Shards(folder, 4), Shards(folder, 4, epoch=2)
     first = undisturbed[0][0]
-    undisturbed.follow().on_epoch_begin(2)
+    undisturbed.follow().on_epoch_begin(2, None)
     assert not np.array_equal(undisturbed[0][0], first)
     for step in range(len(resumed)):
         np.testing.assert_array_equal(undisturbed[step][0], resumed[step][0])
@@ -120,7 +120,7 @@ def test_half_a_folder_is_none(tmp_path):
 
 
 def unequal(folder):
-    np.save(folder / "y-00001.npy", np.zeros(3))
+    np.save(folder / "y-00001.npy", np.zeros(3, int))
 
 
 def other_shape(folder):
