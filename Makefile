@@ -6,9 +6,10 @@ READY := .venv/.ready
 PAGE := _build/html/index.html
 PORT ?= 8000
 # Whole files to a worker, in the order of testpaths: the longest, the notebooks, first.
-# A worker has one core: with more threads they would wait for each other.
+# Three, since on two cores one of them is always waiting, for a kernel or a browser; each
+# with one thread, or they would wait for each other.
 PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest \
-  --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+  --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Where this is set, as in some containers, each import of TensorFlow would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -21,7 +21,6 @@ class Visit:
     compressed: int
     jump: float
     overflow: list[int]
-    violations: list[str]
     errors: list[str]
     outside: list[str]
     answer: int | None
@@ -41,7 +40,6 @@ def pytest_terminal_summary(terminalreporter):
         "weight of a first load, median (kB)": round(median(weights) / 1000),
         "the heaviest page (kB)": round(max(weights) / 1000),
         "median as servers compress it (kB)": round(median(compressed) / 1000),
-        "axe violations, both modes": sum(len(visit.violations) for visit in found),
         "console errors": sum(len(visit.errors) for visit in found),
         "outside requests": sum(len(visit.outside) for visit in found),
         "overflow at 360, 768, 1440 pixels": sum(len(v.overflow) for v in found),

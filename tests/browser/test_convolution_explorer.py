@@ -1,6 +1,7 @@
 """The explorer of convolutions says and draws what Keras does."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import keras
@@ -376,12 +377,17 @@ def test_the_plain_explorer_speaks_of_no_padded_steps(plain):
     assert not any("padd" in word for word in [*legend, *said(plain)])
 
 
-@pytest.mark.parametrize("rates", ["1, 1, 1, 1", "1, 2, 4, 8", "2, 2, 2, 2"])
-@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
-@pytest.mark.parametrize(("kernel_size", "depth"), [(2, 3), (3, 2), (3, 3)])
-def test_the_formula_and_the_field_are_those_of_the_layers(
-    plain, rates, padding, kernel_size, depth
-):
+RATES = ["1, 1, 1, 1", "1, 2, 4, 8", "2, 2, 2, 2"]
+STACKS = list(product(RATES, ["valid", "same", "causal"], [(2, 3), (3, 2), (3, 3)]))
+
+
+@pytest.mark.parametrize("number", sampled(range(4), 4))
+def test_the_formula_and_the_field_are_those_of_the_layers(plain, number):
+    for rates, padding, (kernel_size, depth) in STACKS[number::4]:
+        compare_with_layers(plain, rates, padding, kernel_size, depth)
+
+
+def compare_with_layers(plain, rates, padding, kernel_size, depth):
     change(
         plain,
         kernelSize=kernel_size,
@@ -561,8 +567,10 @@ def test_a_tap_on_the_page_of_a_phone(browser, address):
     context.close()
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("settings", [{}, {"strides": 2, "dilationRate": 2}], ids=str)
+STATES = list(product([{"strides": 2, "dilationRate": 2}, {}], ["dark", "light"]))
+
+
+@pytest.mark.parametrize(("settings", "mode"), sampled(STATES, 4))
 def test_the_explorer_is_accessible(browser, address, mode, settings):
     context = browser.new_context()
     page = context.new_page()

@@ -8,7 +8,7 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, sampled
 
 from .conftest import VISITS, Visit, collect_errors
 
@@ -94,17 +94,13 @@ def look(context, address, name):
     page.goto(f"{address}/{name}", wait_until="networkidle")
     bodies = [response.body() for response in responses]
     return Visit(
-        errors=list(errors),  # without those of axe, which asks for what is not there
+        errors=errors,
         outside=[url for url in urls if not url.startswith((address, "data:"))],
         weight=sum(map(len, bodies)),
         compressed=sum(min(len(body), len(gzip.compress(body))) for body in bodies),
         jump=page.evaluate("window.jump"),
         answer=page.evaluate(ANSWER),
         overflow=[width for width in WIDTHS if overflows(page, width)],
-        violations=[
-            *run_axe(page, STRUCTURE),  # the same in both modes
-            *[found for mode in MODES for found in check_contrast(page, mode)],
-        ],
     )
 
 
@@ -147,9 +143,16 @@ def test_a_short_answer_begins_on_the_first_screen(name, visit):
     assert answer is None or answer < 450  # half of the screen
 
 
-@pytest.mark.parametrize("name", pages())
-def test_page_is_accessible_in_both_modes(name, visit):
-    assert visit(name).violations == []
+# In a context of its own: axe asks for what is not there, which counts as an error.
+@pytest.mark.parametrize("name", sampled(pages(), 4))
+def test_page_is_accessible_in_both_modes(name, browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto(f"{address}/{name}")
+    assert run_axe(page, STRUCTURE) == []  # the same in both modes
+    for mode in MODES:
+        assert check_contrast(page, mode) == []
+    context.close()
 
 
 def test_a_first_load_is_light(visit):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import product
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -196,8 +197,9 @@ def test_ordinary_words_find_their_chapter_first(page, address):
             assert chapters[0].startswith(f"notebooks/{chapter}.html"), words
 
 
-@pytest.mark.parametrize("width", [1440, 360])
-@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "mode"), sampled(list(product([360, 1440], ["dark", "light"])), 4)
+)
 def test_the_results_are_accessible_and_fit_a_phone(page, address, mode, width):
     page.set_viewport_size({"width": width, "height": 800})
     page.add_init_script(f"localStorage.mode = localStorage.theme = '{mode}'")

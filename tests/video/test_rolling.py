@@ -17,6 +17,8 @@ from cnnseq_helpers import (
 from cnnseq_helpers.tracing.graph import forget
 from cnnseq_helpers.video.rolling import as_stream
 
+from ..conftest import sampled
+
 SHAPE = (16, 16, 1)
 CLIPS = moving_digits(5, frames=12, size=16, seed=0)
 PREDICTORS = (recurrent_predictor, conv_lstm_predictor, convolutional_predictor)
@@ -64,7 +66,7 @@ def test_the_future_changes_nothing(predictor):
 
 
 @each
-@pytest.mark.parametrize("steps", [1, 3, 4, 7])
+@pytest.mark.parametrize("steps", sampled([7, 1, 3, 4], 4))
 def test_several_frames_a_call(predictor, steps):
     keras.utils.set_random_seed(0)
     model = predictor((5, *SHAPE), 3, filters=4)
