@@ -1,4 +1,4 @@
-"""Measure what a step costs on 1, 2 and 4 processes, and what its exchange costs.
+"""Measure what a step costs on 1, 2 and 4 processes, and what it exchanges.
 
 Usage: machines.py [--resume]
 
@@ -49,16 +49,14 @@ def as_worker(seconds_at):
             calls[f"step/{kind}/{world}/{batch}"] = (
                 lambda model=model, x=x, y=y, fit=fit: model.fit(x, y, **fit)
             )
-    if world > 1:
-        for size in (*counts.values(), *page.SIZES):
-            calls[f"exchange/{world}/{size}"] = exchange(jax, draw, world, size)
     seconds = {key: [] for key in calls}
     for _ in range(ROUNDS[world] + 1):  # the first compiles
         for key, call in calls.items():
             start = time.perf_counter(), time.process_time()
             call()
             ends = time.perf_counter(), time.process_time()
-            took = [(end - begin) / STEPS for begin, end in zip(start, ends, strict=True)]
+            pairs = zip(start, ends, strict=True)
+            took = [(end - begin) / STEPS for begin, end in pairs]
             seconds[key].append(took)
     if rank == 0:
         found = {key: values[1:] for key, values in seconds.items()}
@@ -83,22 +81,6 @@ def build(kind):
     return model
 
 
-def exchange(jax, draw, world, size):
-    """Return a call that sums so many numbers over all processes, STEPS times."""
-    mesh = jax.sharding.Mesh(jax.devices(), ("worker",))
-    of_each = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("worker"))
-    of_all = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    own = draw.normal(size=(1, size)).astype("float32")
-    shared = jax.make_array_from_process_local_data(of_each, own, (world, size))
-    add = jax.jit(lambda numbers: numbers.sum(axis=0), out_shardings=of_all)
-
-    def call():
-        for _ in range(STEPS):
-            add(shared).block_until_ready()
-
-    return call
-
-
 def in_processes(world):
     """Return what so many processes measured together."""
     import launch
@@ -113,7 +95,7 @@ def in_processes(world):
 
 
 def count_exchanges():
-    """Print how often the compiled step of each model exchanges, for two devices."""
+    """Print how many arrays the compiled step of each model exchanges, for two."""
     import re
 
     import keras
@@ -128,7 +110,8 @@ def count_exchanges():
         model.fit(x, y, batch_size=64, verbose=0)
         (path,) = {*folder.glob("*train_step*after_optimizations.txt")} - before
         parts = re.split(r"^ENTRY ", path.read_text(), flags=re.M)
-        loops, once = (len(re.findall(r" all-reduce\(", part)) for part in parts)
+        shapes = [re.findall(r"= (.*?) all-reduce\(", part) for part in parts]
+        loops, once = (len(re.findall(r"\d\[", " ".join(each))) for each in shapes)
         counts[kind] = once + loops * page.LOOP
     print(json.dumps(counts))
 

@@ -36,7 +36,6 @@ def read_arguments(arguments):
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--model", choices=["cnn_lstm", "cnn1d"], default="cnn_lstm")
-    parser.add_argument("--unroll", action="store_true", help="the loop of the LSTM")
     parser.add_argument("--batch", type=int, default=64, help="of all workers together")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     parser.add_argument("--epochs", type=int, default=10)
@@ -109,8 +108,6 @@ def build(given, data):
     model = cnn_lstm(data.x[0].shape[1:], data.classes)
     if given.model == "cnn1d":
         model = to_cnn1d(model)
-    elif given.unroll:  # one exchange of gradients, and not one for each of its steps
-        model.get_layer("lstm").unroll = True
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"
     )

@@ -136,12 +136,6 @@ def test_fewer_workers_go_on(tmp_path, data, undisturbed):
     np.testing.assert_allclose(losses(note), losses(undisturbed[1]), atol=1e-5)
 
 
-def test_an_unrolled_lstm_is_the_same(tmp_path, data, undisturbed):
-    code, output, note, _ = train(tmp_path, data, 2, "--unroll")
-    assert code == 0, output
-    np.testing.assert_allclose(losses(note), losses(undisturbed[1]), atol=1e-5)
-
-
 def test_other_settings_do_not_go_on_with_a_run(undisturbed, data):
     folder, note = undisturbed
     code, output, after, _ = train(folder, data, 1, "--rate", "0.02", epochs=4)
