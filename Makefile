@@ -8,8 +8,8 @@ PORT ?= 8000
 # Whole files to a worker, in the order of testpaths: the longest, the notebooks, first.
 # Three, since on two cores one of them is always waiting, for a kernel or a browser; each
 # with one thread, or they would wait for each other.
-PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 $(BIN)/python -m pytest \
-  --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+  $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # Where this is set, as in some containers, each import of TensorFlow would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -59,9 +59,11 @@ test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/padding.py
 	$(BIN)/python benchmarks/sizes.py
+	$(BIN)/python benchmarks/mixing.py
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/random_kernels.py
 	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/forecast.py
 	$(BIN)/python benchmarks/anomalies.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/repeatable.py

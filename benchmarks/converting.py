@@ -225,6 +225,45 @@ def speed(name):
     return in_turns(calls)
 
 
+def front_only(model):
+    """Return what a network does before its LSTM."""
+    return keras.Model(model.inputs, model.get_layer("lstm").input)
+
+
+def cost_of_front(name):
+    """Return CPU seconds of inference, and of the front that both networks have."""
+    x, y, *_ = load(name)
+    inputs = [np.resize(each, (64, *each.shape[1:])) for each in x]
+    models = {method: build(method, x, y) for method in ("CNN-LSTM", "to_cnn1d")}
+    models["front"] = front_only(models["CNN-LSTM"])
+    calls = {method: ready(model, inputs) for method, model in models.items()}
+    return in_turns(calls, 15, time.process_time)
+
+
+def cost_at_every_step(steps):
+    """Return CPU seconds where each step is answered: nothing is pooled."""
+    x = np.random.default_rng(0).normal(size=(64, steps, 1)).astype("float32")
+    y = np.zeros((BATCH_SIZE, steps), int)
+    series = keras.Input((steps, 1))
+    every = keras.layers.LSTM(32, return_sequences=True, name="lstm")(series)
+    lstm = keras.Model(series, keras.layers.Dense(4)(every))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    infer, step = {}, {}
+    for method, model in {
+        "CNN-LSTM": lstm,
+        "to_cnn1d": helpers.to_cnn1d(lstm),
+        "64 steps": helpers.to_cnn1d(lstm, receptive_field=min(64, steps)),
+    }.items():
+        infer[method] = ready(model, [x])
+        model.compile("adam", loss)
+        step[method] = lambda m=model: m.train_on_batch(x[:BATCH_SIZE], y)
+    rounds = max(5, min(15, 5_000 // steps))
+    return {
+        "inference": in_turns(infer, rounds, time.process_time),
+        "training": in_turns(step, rounds, time.process_time),
+    }
+
+
 def cost_of_length(steps, masked):
     """Return seconds of inference and of a training step, for both models, in turn."""
     random = np.random.default_rng(0)
@@ -273,6 +312,10 @@ def jobs(found):
         for masked in (False, True):
             key = f"length/{steps}/{'masked' if masked else 'whole'}"
             yield key, lambda a=(steps, masked): cost_of_length(*a)
+    for name in page.FRONTS:
+        yield f"front/{name}", lambda n=name: cost_of_front(n)
+    for steps in page.STEPS:
+        yield f"every/{steps}", lambda n=steps: cost_at_every_step(n)
 
 
 def measure_missing(jobs, results, arguments, machine):

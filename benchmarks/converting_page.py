@@ -21,6 +21,8 @@ NAMES = (
     "ACSF1",
 )
 BASE, OURS = "CNN-LSTM", "to_cnn1d"
+FRONTS = ("GunPoint", "PickupGestureWiimoteZ", "OSULeaf", "ACSF1")
+STEPS = (32, 128, 512)
 NETWORKS = {BASE: BASE, OURS: "`to_cnn1d`", "cnn1d": "`cnn1d`"}
 TAUGHT = {
     "on labels of mixed series": "`to_cnn1d`, mixed labels",
@@ -140,6 +142,33 @@ def length_table(found):
     return lines
 
 
+def front_table(found):
+    """Return how much is won at most: if nothing stood behind the front."""
+    lines = [
+        "| | `to_cnn1d`, times as fast | the front alone | its share of `to_cnn1d` |",
+        "|---" * 4 + "|",
+    ]
+    for name in FRONTS:
+        record = found[f"front/{name}"]
+        cells = [gain(record), gain(record, "front"), gain(record, OURS, "front")]
+        cells = " | ".join(f"{each:.2f}" for each in cells)
+        lines.append(f"| {broken(name)} | {cells} |")
+    return lines
+
+
+def every_table(found):
+    """Return the gain by length where each step is answered."""
+    lines = [f"| steps | {' | '.join(f'{n:,}' for n in STEPS)} |"]
+    lines.append("|---" * (len(STEPS) + 1) + "|")
+    fields = {OURS: "the whole series", "64 steps": "64 steps"}
+    for what in ("inference", "training"):
+        for method, text in fields.items():
+            gains = [gain(found[f"every/{n}"][what], method) for n in STEPS]
+            cells = " | ".join(f"{each:.2f}" for each in gains)
+            lines.append(f"| {what}, field of {text} | {cells} |")
+    return lines
+
+
 def draw_lengths(found):
     """Draw how many times as fast the converted model is, by length; save as SVG."""
     steps = lengths_of(found)
@@ -169,6 +198,8 @@ def tables(found):
         "speed": speed_table(found),
         "lengths": length_table(found),
         "rates": choice_table(found),
+        "front": front_table(found),
+        "every": every_table(found),
     }
 
 

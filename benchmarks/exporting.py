@@ -1,14 +1,16 @@
 """Export the book's models, time them, and write the tables of the book's pages.
 
-Usage: python benchmarks/exporting.py [models] [bits] [speed]
+Usage: python benchmarks/exporting.py [models] [openvino] [bits] [speed]
 
-The first table says which models convert to which runtime. The second is the accuracy
-of models in whole numbers of 8 bits. The third is the median time of a call, for one
-series and for 64; the ways take turns.
+The first table says which models convert to which runtime, the second what OpenVINO
+makes of them and of their ONNX files. The third is the accuracy of models in whole
+numbers of 8 bits. The fourth is the median time of a call, for one series and for 64;
+the ways take turns.
 """
 
 import os
 import platform
+import re
 import sys
 import time
 from datetime import date
@@ -20,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import onnxruntime
+import openvino
 import tensorflow as tf
 
 import cnnseq_helpers as helpers
@@ -80,7 +83,9 @@ def export_all(models, folder):
     for number, (name, model) in enumerate(models.items()):
         for kind, suffix in FORMATS.items():
             path = folder / f"{number}{suffix}"
-            found[name, kind] = helpers.export_model(model, path, draw(model, 3))
+            found[name, kind] = helpers.export_model(
+                model, path, draw(model, 3), overwrite=True
+            )
             print(name, kind, flush=True)
     return found
 
@@ -99,6 +104,66 @@ def models_table(models, found):
         sizes = [f"{each.size / 1000:,.0f} | {each.loops}" for each in (onnx, lite)]
         lines.append(f"| {name} | {' | '.join(sizes)} | {batch} | {most:.0e} |")
     return lines
+
+
+def difference_in(core, file, model, x, **settings):
+    """Return OpenVINO's greatest difference from Keras, as a share of the greatest."""
+    run = core.compile_model(file, "CPU", settings)
+    arrays = x if isinstance(x, list) else [x]
+    names = [re.sub(r"\W", "_", each.name) for each in model.inputs]
+    answers = run(dict(zip(names, arrays, strict=True)))
+    found = [answers[each] for each in run.outputs]
+    pairs = zip(found, keras.tree.flatten(model(x, training=False)), strict=True)
+    return max(np.abs(a - b).max() / np.abs(b).max() for a, b in pairs)
+
+
+def convert_from_keras(model, file, batch=None):
+    """Return "yes" if Keras can write the model for OpenVINO, or "no"."""
+    signature = [
+        keras.InputSpec(shape=(batch, *x.shape[1:]), dtype=x.dtype, name=x.name)
+        for x in model.inputs
+    ]
+    signature = signature if len(signature) == 1 else [signature]
+    try:
+        model.export(
+            str(file), format="openvino", verbose=False, input_signature=signature
+        )
+    except Exception as error:
+        print(file.name, str(error)[-200:])
+        return "no"
+    return "yes"
+
+
+def openvino_table(models, folder):
+    """Return what OpenVINO makes of each model, and of its ONNX file."""
+    core = openvino.Core()
+    full = {"INFERENCE_PRECISION_HINT": "f32"}
+    lines = [
+        "| | from Keras | its ONNX file, as it comes | in `f32` | stored: kB "
+        "| in `f32` |",
+        "|---" * 6 + "|",
+    ]
+    for number, (name, model) in enumerate(models.items()):
+        x, onnx = draw(model, 3), folder / f"{number}.onnx"
+        helpers.export_model(model, onnx, x, overwrite=True)
+        converts = convert_from_keras(model, folder / f"{number}.xml")
+        stored = folder / f"{number}_stored.xml"
+        try:  # with weights in half precision
+            openvino.save_model(core.read_model(onnx), stored)
+            parts = [stored, stored.with_suffix(".bin")]
+            size = f"{sum(each.stat().st_size for each in parts) / 1000:,.0f}"
+            first, second, third = (
+                f"{difference_in(core, file, model, x, **settings):.0e}"
+                for file, settings in ((onnx, {}), (onnx, full), (stored, full))
+            )
+        except RuntimeError as error:
+            print(str(error)[-300:])
+            first, second, size, third = ["not read", *["-"] * 3]
+        cells = [converts, first, second, size, third]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    version = openvino.__version__.partition("-")[0]
+    return [*lines, "", f"OpenVINO {version}, on a processor that computes in bf16."]
 
 
 def ways(model, found, rows):
@@ -263,9 +328,13 @@ def main(parts):
         folder = Path(name)
         if "bits" in parts:
             write("bits", bits_table(folder))
-        if not {"models", "speed"} & {*parts}:
+        if not {"models", "openvino", "speed"} & {*parts}:
             return
         models = build()
+        if "openvino" in parts:
+            write("openvino", openvino_table(models, folder))
+        if not {"models", "speed"} & {*parts}:
+            return
         if "models" not in parts:
             models = dict(list(models.items())[:5])
         found = export_all(models, folder)
@@ -282,4 +351,4 @@ def main(parts):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["models", "bits", "speed"])
+    main(sys.argv[1:] or ["models", "openvino", "bits", "speed"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -136,16 +137,13 @@ def _read_recordings(series: Any, length: int, horizon: int) -> list[NDArray[Any
 def _read_recording(recording: Any, where: str) -> NDArray[Any]:
     array = np.asarray(recording)
     if array.ndim != 2 or array.shape[1] == 0:
-        cure = (
-            "Give a single channel an axis of its own: series[:, None]."
-            if array.ndim == 1
-            else "Make one axis of all that is measured at a step."
-        )
         raise ShapeError(
             f"windows expected (time, channels), got the shape {array.shape}{where}. "
-            f"{cure}"
+            f"{_cure_of_axes(recording, array)}"
         )
-    if array.dtype.kind != "f":
+    if (
+        array.dtype.kind != "f" or array.dtype.itemsize > 8
+    ):  # TensorFlow has none longer
         raise TypeError(
             f"windows expected floats, got {array.dtype}{where}. Nothing is cast "
             "unasked: series.astype('float32'), with true and false as 1 and 0."
@@ -161,6 +159,17 @@ def _read_recording(recording: Any, where: str) -> NDArray[Any]:
             f"{channel}. Fill them, or give the pieces between them as a list."
         )
     return np.ascontiguousarray(array)
+
+
+def _cure_of_axes(recording: Any, array: NDArray[Any]) -> str:
+    """Say how to make (time, channels) of what is not."""
+    if isinstance(recording, (float, int, list, tuple)):
+        return "A list holds recordings. Make one of numbers an array: np.array(…)."
+    if array.ndim == 0 or array.dtype == object:
+        return f"Give an array, or a list of arrays, in place of {type(recording)}."
+    if array.ndim == 1:
+        return "Give a single channel an axis of its own: series[:, None]."
+    return "Make one axis of all that is measured at a step."
 
 
 def _read_targets(targets: Any, channels: int) -> Any:
@@ -194,13 +203,13 @@ def _check_times(times: Any, recordings: list[NDArray[Any]]) -> None:
             f"windows expected times as numbers or datetime64, got {moments.dtype}. "
             "Convert them: np.array(times, 'datetime64[s]')."
         )
-    if moments.dtype.kind == "u":  # whose differences would wrap round
+    if moments.dtype.kind in "iu":  # whose differences would wrap round
         moments = moments.astype(np.int64)
     apart = np.diff(moments)
     usual = np.sort(apart)[len(apart) // 2]
     nothing = apart[0] - apart[0]
     faults = {
-        "a time that is missing": apart != apart,  # NaN and NaT
+        "a time that is missing": ~np.isfinite(apart),  # NaN, NaT, infinite
         "a step that comes twice": apart == nothing,
         "a step that comes before the one in front of it": apart < nothing,
         "a gap": apart > 1.5 * usual,
@@ -338,7 +347,7 @@ class Windows:
                 f"split_time expected windows of one recording, got "
                 f"{len(self._first)}. Keep recordings whole, by split_recordings."
             )
-        _check_shares(shares)
+        ends = np.cumsum(_read_shares(shares))
         span = self.length + self.horizon
         if not len(self):
             raise ValueError(
@@ -346,7 +355,7 @@ class Windows:
                 "stand in a part."
             )
         begin, end = int(self._rows[0]), int(self._rows[-1]) + span
-        ends = begin + np.round(np.cumsum(shares) * (end - begin)).astype(int)
+        ends = begin + np.round(ends * (end - begin)).astype(int)
         begins = [begin, *(ends[:-1] + gap)]
         inside = [
             (self._rows >= a) & (self._rows + span <= b)
@@ -391,29 +400,9 @@ class Windows:
         >>> len(train), len(test), len(left_out)
         (33, 11, 11)
         """
-        known = {*self.recording.tolist()}
-        seen: set[int] = set()
-        for part in parts:
-            numbers = [
-                check_whole("split_recordings", "each recording", number, at_least=0)
-                for number in np.atleast_1d(np.asarray(part)).tolist()
-            ]
-            again = seen & {*numbers}
-            if not numbers or again:
-                raise ValueError(
-                    "split_recordings expected each part to have recordings of its "
-                    f"own, got {part!r}{f', with {again} in two' if again else ''}. "
-                    "Name each recording once."
-                )
-            if unknown := {*numbers} - known:
-                raise ShapeError(
-                    f"split_recordings expected recordings from {min(known)} to "
-                    f"{max(known)} that have windows here, got {sorted(unknown)}. "
-                    "Recordings are counted from 0."
-                )
-            seen |= {*numbers}
-        inside = [np.isin(self.recording, part) for part in parts]
-        rest = ~np.isin(self.recording, [*seen])
+        named = _read_parts(parts, {*self.recording.tolist()})
+        inside = [np.isin(self.recording, numbers) for numbers in named]
+        rest = ~np.any([np.zeros(len(self), bool), *inside], axis=0)
         return [*map(self._only, inside), self._only(rest)]
 
     def batches(self, batch_size: int, *, seed: int | None = None) -> tf.data.Dataset:
@@ -461,40 +450,55 @@ class Windows:
             raise ValueError(
                 "batches expected at least one window, got none. Take those of a part."
             )
-        values, rows = tf.constant(self._values), self._rows
-        steps = tf.range(self.length + self.horizon, dtype=tf.int64)
-        times, channels = self._targets
+        starts = self._starts(batch_size, seed)
+        data = starts.map(self._gatherer(), num_parallel_calls=tf.data.AUTOTUNE)
+        known = tf.data.experimental.assert_cardinality(-(-len(self) // batch_size))
+        return data.apply(known).prefetch(tf.data.AUTOTUNE)
+
+    def _starts(self, batch_size: int, seed: int | None) -> tf.data.Dataset:
+        """Return the first rows of the windows of each batch, in order or shuffled."""
+        import tensorflow as tf
+
+        if seed is None:
+            return _deal(tf.constant(self._rows), len(self), batch_size)
         epochs = count()
 
         def orders() -> Iterator[NDArray[np.int64]]:
-            yield np.random.default_rng([seed or 0, next(epochs)]).permutation(rows)
+            random = np.random.default_rng([seed, next(epochs)])
+            yield random.permutation(self._rows)
+
+        signature = tf.TensorSpec((len(self),), tf.int64)
+        order = tf.data.Dataset.from_generator(orders, output_signature=signature)
+        return order.flat_map(lambda rows: _deal(rows, len(self), batch_size))
+
+    def _gatherer(self) -> Callable[[Any], tuple[Any, Any]]:
+        """Return a function from first rows (batch,) to inputs and targets."""
+        import tensorflow as tf
+
+        values, length = tf.constant(self._values), self.length
+        steps = tf.range(length + self.horizon, dtype=tf.int64)
+        times, channels = self._targets
 
         def gather(starts: Any) -> tuple[Any, Any]:
             both = tf.gather(values, starts[:, None] + steps)
-            y = both[:, self.length :][:, times]
+            y = both[:, length:][:, times]
             if isinstance(channels, list):
-                return both[:, : self.length], tf.gather(y, channels, axis=-1)
-            return both[:, : self.length], y[..., channels]
+                return both[:, :length], tf.gather(y, channels, axis=-1)
+            return both[:, :length], y[..., channels]
 
-        whole = len(rows) // batch_size * batch_size
+        return gather
 
-        def deal(order: Any) -> tf.data.Dataset:
-            """Cut an order into batches at once, since one by one takes longer."""
-            full = tf.reshape(order[:whole], (-1, batch_size))
-            dealt = tf.data.Dataset.from_tensor_slices(full)
-            if whole == len(rows):
-                return dealt
-            return dealt.concatenate(tf.data.Dataset.from_tensors(order[whole:]))
 
-        if seed is None:
-            starts = deal(tf.constant(rows))
-        else:
-            signature = tf.TensorSpec((len(rows),), tf.int64)
-            order = tf.data.Dataset.from_generator(orders, output_signature=signature)
-            starts = order.flat_map(deal)
-        data = starts.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
-        known = tf.data.experimental.assert_cardinality(-(-len(self) // batch_size))
-        return data.apply(known).prefetch(tf.data.AUTOTUNE)
+def _deal(order: Any, number: int, batch_size: int) -> tf.data.Dataset:
+    """Cut an order of so many into batches at once: one by one takes longer."""
+    import tensorflow as tf
+
+    whole = number // batch_size * batch_size
+    full = tf.reshape(order[:whole], (-1, batch_size))
+    dealt = tf.data.Dataset.from_tensor_slices(full)
+    if whole == number:
+        return dealt
+    return dealt.concatenate(tf.data.Dataset.from_tensors(order[whole:]))
 
 
 def _pieces(values: NDArray[Any], steps: int) -> NDArray[Any]:
@@ -509,10 +513,50 @@ def _choose(steps: NDArray[Any], targets: tuple[Any, Any]) -> NDArray[Any]:
     return chosen
 
 
-def _check_shares(shares: Sequence[Any]) -> None:
-    numbers = np.array(shares, dtype=float)
+def _read_shares(shares: Sequence[Any]) -> NDArray[np.float64]:
+    """Return shares as floats, or say that they are not together 1."""
+    try:
+        numbers = np.array([float(share) for share in shares])
+    except (TypeError, ValueError):  # None, a word, a list
+        numbers = np.zeros(1)
     if not (numbers > 0).all() or not math.isclose(numbers.sum(), 1):
         raise ValueError(
             "split_time expected shares above 0 that are together 1, such as 0.7, "
             f"0.15, 0.15, got {shares}. Give a share for each part."
         )
+    return numbers
+
+
+def _read_parts(parts: Sequence[Any], known: set[int]) -> list[list[int]]:
+    """Return the recordings of each part, or say which can't be had."""
+    named: list[list[int]] = []
+    seen: set[int] = set()
+    for part in parts:
+        try:
+            listed = list(part)
+        except TypeError:
+            listed = [part]
+        numbers = [
+            check_whole("split_recordings", "each recording", number, at_least=0)
+            for number in listed
+        ]
+        again = {n for n, times in Counter([*seen, *numbers]).items() if times > 1}
+        if not numbers or again:
+            raise ValueError(
+                "split_recordings expected each part to have recordings of its own, "
+                f"got {part!r}{f', with {again} twice' if again else ''}. Name each "
+                "recording once."
+            )
+        if unknown := {*numbers} - known:
+            raise ShapeError(
+                f"split_recordings expected recordings that have windows here, "
+                f"{_spelled(known)}, got {sorted(unknown)}. Recordings are counted "
+                "from 0."
+            )
+        named.append(numbers)
+        seen |= {*numbers}
+    return named
+
+
+def _spelled(numbers: set[int]) -> str:
+    return f"from {min(numbers)} to {max(numbers)}" if numbers else "which are none"

@@ -324,12 +324,20 @@ def without(place, value=np.nan):
         (COUNTED[:0], {}, ShapeError, "at least 4 steps, .* got 0"),
         (5.0, {}, ShapeError, r"\(time, channels\), got the shape \(\)"),
         ([], {}, ShapeError, "at least one recording, got an empty list"),
-        ([1.0, 2.0], {}, ShapeError, r"got the shape \(\) in recording 0"),
+        ([1.0, 2.0], {}, ShapeError, r"shape \(\) in recording 0. A list holds rec"),
+        (
+            COUNTED.tolist(),
+            {},
+            ShapeError,
+            r"\(1,\) in recording 0. A list holds rec",
+        ),
+        (iter([COUNTED]), {}, ShapeError, "a list of arrays, in place of .*iterator"),
         ([COUNTED, COUNTED[:3]], {}, ShapeError, "got 3 in recording 1"),
         ([COUNTED, COUNTED[:, [0, 0]]], {}, ShapeError, "1 channels .* got 2 in recor"),
         ([COUNTED, COUNTED.astype("float32")], {}, TypeError, "float32 in recording 1"),
         (COUNTED.astype(int), {}, TypeError, r"got int64. Nothing is cast unasked"),
         (COUNTED > 3, {}, TypeError, "expected floats, got bool"),
+        (COUNTED.astype(np.longdouble), {}, TypeError, "expected floats, got float128"),
         (COUNTED.astype(object), {}, TypeError, "expected floats, got object"),
         (without(7), {}, ValueError, "got 1 that are missing .* step 7 of channel 0"),
         (without([3, 9], np.inf), {}, ValueError, "got 2 that are missing or infinite"),
@@ -375,6 +383,8 @@ def moved(place, hours):
         (HOURS[::-1], ValueError, "before the one in front of it in times, 19 in all"),
         (np.arange(20)[::-1].astype("uint8"), ValueError, "before the one in front"),
         (np.append(np.arange(19.0), np.nan), ValueError, "a time that is missing"),
+        (np.append(np.arange(19.0), np.inf), ValueError, "a time that is missing"),
+        (np.arange(120, 140).astype("int8"), ValueError, "before the one in front"),
         (np.append(np.arange(19.0), 18.2), ValueError, "steps closer than the others"),
     ],
 )
@@ -401,6 +411,9 @@ def test_times_that_go_on_evenly_change_nothing():
         ((70, 30), 0, ValueError, r"together 1, .* got \(70, 30\)"),
         ((1.5, -0.5), 0, ValueError, "above 0"),
         ((), 0, ValueError, "together 1"),
+        (([0.7, 0.3],), 0, ValueError, "together 1"),
+        ((0.5, None), 0, ValueError, "together 1"),
+        ((0.5, 0.5j), 0, ValueError, "together 1"),
     ],
 )
 def test_bad_shares_are_refused(shares, gap, error, message):
@@ -418,14 +431,18 @@ def test_time_is_that_of_one_recording():
         none.split_time(0.5, 0.5)
     with pytest.raises(ValueError, match="at least one window, got none"):
         none.batches(4)
+    with pytest.raises(ShapeError, match=r"windows here, which are none, got \[0\]"):
+        none.split_recordings([0])
 
 
 @pytest.mark.parametrize(
     ("parts", "error", "message"),
     [
         (([0], []), ValueError, r"recordings of its own, got \[\]"),
-        (([0, 1], [1]), ValueError, r"got \[1\], with \{1\} in two"),
-        (([0], [3]), ShapeError, r"from 0 to 2 .* got \[3\]"),
+        (([0, 1], [1]), ValueError, r"got \[1\], with \{1\} twice"),
+        (([0, 0], [1]), ValueError, r"got \[0, 0\], with \{0\} twice"),
+        (([[0], [1, 2]],), ShapeError, "each recording to be a whole number"),
+        (([0], [3]), ShapeError, r"from 0 to 2, got \[3\]"),
         (([0], [-1]), ShapeError, "each recording to be a whole number"),
         (([0], [1.0]), ShapeError, "each recording to be a whole number"),
         (([True, False, True],), ShapeError, "each recording to be a whole number"),

@@ -50,9 +50,8 @@ def distill(
         time) says which steps count where outputs are per step.
     mixed : int
         So many series are made out of those in x, and the teacher judges them as well:
-        two of x in shares, each moved in time by up to a twentieth of its length,
-        scaled by about a tenth, with a little noise. For x that is one array (batch,
-        time, channels) of floats, alone or with a mask. 0 adds nothing.
+        sums of two, in shares drawn at random. For x that is one array (batch, time,
+        channels) of floats, alone or with a mask. 0 adds nothing.
     epochs, batch_size : int
         Passes through all series, and sequences per update.
     learning_rate : float or LearningRateSchedule

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import ShapeError, name_axes
-from .inputs import in_type_of
+from .inputs import as_array, in_type_of, out_of_list
 from .planning import Plan
 from .running import States, start
 
@@ -26,16 +26,17 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
     elif len(inputs) > 1:
         parts = list(chunk) if isinstance(chunk, (list, tuple)) else [chunk]
     else:
-        parts = [_only(chunk, inputs[0])]
+        parts = [out_of_list(chunk, inputs[0])]
     if len(parts) != len(inputs):
         names = ", ".join(x.name for x in inputs)
         came = f"{len(parts)}"
         if isinstance(chunk, dict):
             came = f"a dictionary of {', '.join(map(str, chunk)) or 'nothing'}"
-        raise ShapeError(
-            f"stream(chunk) expected arrays for {len(inputs)} inputs, {names}, got "
-            f"{came}. {_CURE_MASK}"
-        )
+        wanted, cure = f"arrays for {len(inputs)} inputs, {names}", _CURE_MASK
+        if len(inputs) == 1:
+            wanted = f"an array for {names}"
+            cure = "Give it under the input's name."
+        raise ShapeError(f"stream(chunk) expected {wanted}, got {came}. {cure}")
     arrays = [_as_array(part, x) for part, x in zip(parts, inputs, strict=True)]
     if len({array.shape[:2] for array in arrays}) > 1:
         shapes = " and ".join(str(array.shape) for array in arrays)
@@ -63,20 +64,10 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
     return arrays
 
 
-def _only(chunk: Any, symbol: Any) -> Any:
-    """Return the only array of a chunk, which may stand in a list of one."""
-    single = isinstance(chunk, (list, tuple)) and len(chunk) == 1
-    nested = single and np.ndim(chunk[0]) == len(symbol.shape)
-    return chunk[0] if nested else chunk
-
-
 def _as_array(part: Any, symbol: Any) -> NDArray[Any]:
     """Return a part of a chunk in the type of an input, if it has its axes."""
     expected = (None, None, *symbol.shape[2:])
-    try:
-        array = np.asarray(part)
-    except ValueError:  # arrays of different shapes in a list
-        array = np.array(None)
+    array = as_array(part, "stream(chunk)")
     if array.ndim != len(expected) or array.shape[2:] != expected[2:]:
         raise ShapeError(
             f"stream(chunk) expected {name_axes(expected)} for {symbol.name!r}, got "

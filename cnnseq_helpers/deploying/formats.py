@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._extras import require
+from .inputs import argument_name
 
 Run = Callable[[list[Any]], list[Any]]
 
@@ -25,7 +25,8 @@ class Format(NamedTuple):
     modules : tuple of str
         What writes the file and runs it.
     count_operations : callable
-        Takes the path and returns how often each kind of operation stands in the file.
+        Takes the path and returns how often each kind of operation stands in the file;
+        "custom" stands before what the runtime may lack.
     load : callable
         Takes the path and the names of a model's inputs, and returns a function from
         arrays, one for each input, to a list of outputs.
@@ -55,8 +56,8 @@ PYTHON = {"EagerPyFunc", "PyFunc", "PyFuncStateless"}
 
 def _match(keys: Iterable[str], names: Sequence[str]) -> list[str]:
     """Return the keys of a signature in the order of a model's inputs."""
-    found = {re.sub(r"\W", "_", key): key for key in keys}
-    wanted = [re.sub(r"\W", "_", name) for name in names]
+    found = {argument_name(key): key for key in keys}
+    wanted = [argument_name(name) for name in names]
     if found.keys() == set(wanted):
         return [found[name] for name in wanted]
     return sorted(found.values(), key=_by_number)
@@ -112,7 +113,8 @@ def _count_onnx(path: Path) -> Counter[str]:
 
     def nodes(graph: Any) -> Iterator[str]:
         for node in graph.node:
-            yield node.op_type
+            known = node.domain or onnx.defs.has(node.op_type)
+            yield node.op_type if known else f"custom {node.op_type}"
             for attribute in node.attribute:
                 if attribute.HasField("g"):
                     yield from nodes(attribute.g)

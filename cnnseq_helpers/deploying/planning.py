@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -13,14 +12,13 @@ from ..shapes import ShapeError, name_axes
 from ..tracing.graph import (
     carries_mask,
     checked_graph_of,
-    functional_of,
     graph_of,
     inputs_of_call,
     is_model,
-    layers_of,
     nodes_in_order,
 )
 from .choosing import HIDDEN_MASK, Series, UnfitError, arrive, choose
+from .copying import copy_of
 from .pieces import Piece
 
 
@@ -72,17 +70,7 @@ def make_plan(model: Any, doing: str) -> Plan:
     """Plan a copy of a model, which nothing that is done to the model changes."""
     check_inputs(checked_graph_of(model, doing), doing)
     _plan(checked_graph_of(model, doing), doing)  # before the effort of a copy
-    kinds = {type(each).__name__: type(each) for each in layers_of(model)}
-    try:
-        with keras.saving.custom_object_scope(kinds):
-            copied = copy.deepcopy(functional_of(model))
-    except Exception as error:
-        raise ValueError(
-            f"{doing} copies the model, as saving and loading does, and expected to be "
-            f"able to, but got {type(error).__name__}: {error} Register functions and "
-            "layers of your own: keras.saving.register_keras_serializable."
-        ) from error
-    return _plan(graph_of(copied), doing)
+    return _plan(graph_of(copy_of(model, doing)), doing)
 
 
 def _plan(graph: Any, doing: str) -> Plan:

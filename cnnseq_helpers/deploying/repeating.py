@@ -1,16 +1,21 @@
-"""What a stream does again and again is compiled."""
+"""What streams do again and again is compiled, once for all streams of a model."""
 
 from __future__ import annotations
 
+import json
+import warnings
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from ..tracing.graph import checked_graph_of, functional_of
 from .pieces import End
-from .planning import Plan
+from .planning import Plan, make_plan
 from .running import States, advance
 
 # Compiling takes as long as tens of steps do without. A loop is written out, step by
@@ -24,10 +29,13 @@ Step = Callable[[list[Any], list[Any]], tuple[list[Any], States]]
 
 
 class Repeated:
-    """`advance`, compiled for what has come in the same shapes before."""
+    """`advance`, compiled for what has come in the same shapes before.
+
+    It has no states: streams of one model share it, and its copy of the model.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self.plan = plan
         self._seen: Counter[Any] = Counter()
         self._functions: dict[Any, Step] = {}
 
@@ -39,10 +47,12 @@ class Repeated:
         shapes = tuple(tuple(each.shape) for each in [*tensors, *given])
         signature = (end, shapes, tuple(map(tuple, map(dict.values, numbers.values()))))
         if signature not in self._functions and self._is_worth_it(signature, given):
-            self._functions[signature] = _compiled(self._plan, numbers, end)
+            self._functions[signature] = _compiled(
+                self.plan, numbers, tensors, given, end
+            )
         if signature in self._functions:
             return self._functions[signature](tensors, given)
-        return advance(self._plan, states, given, end)
+        return advance(self.plan, states, given, end)
 
     def _is_worth_it(self, signature: Any, given: list[Any]) -> bool:
         if (
@@ -57,7 +67,9 @@ class Repeated:
         return self._seen[signature] > OFTEN
 
 
-def _compiled(plan: Plan, numbers: States, end: End) -> Step:
+def _compiled(
+    plan: Plan, numbers: States, tensors: list[Any], given: list[Any], end: End
+) -> Step:
     """Return `advance` as a function of tensors; whole numbers are part of it."""
     following: States = {}
 
@@ -68,11 +80,23 @@ def _compiled(plan: Plan, numbers: States, end: End) -> Step:
         following.update(numbers_then)
         return outputs, tensors_then
 
+    specs = [[_spec(each) for each in part] for part in (tensors, given)]
+    # Traced here and once: TensorFlow would warn where many functions are new.
+    traced = of_tensors.get_concrete_function(*specs)
+
     def step(tensors: list[Any], given: list[Any]) -> tuple[list[Any], States]:
-        outputs, then = of_tensors(tensors, given)
+        outputs, then = traced(*map(_tensors, (tensors, given)))
         return outputs, _join(following, then)
 
     return step
+
+
+def _tensors(arrays: list[Any]) -> list[Any]:
+    return [tf.convert_to_tensor(each) for each in arrays]
+
+
+def _spec(array: Any) -> Any:
+    return tf.TensorSpec(array.shape, array.dtype)
 
 
 def _split(states: States) -> tuple[States, list[Any]]:
@@ -98,3 +122,41 @@ def _join(numbers: States, tensors: list[Any]) -> States:
         }
         for key, state in numbers.items()
     }
+
+
+# --- Once for all streams of a model --------------------------------------------------
+
+
+_SHARED: weakref.WeakKeyDictionary[Any, tuple[str, weakref.ref[Repeated]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def repeated(model: Any, doing: str) -> Repeated:
+    """Return what all streams of a model share, as long as the model stays as it is."""
+    checked_graph_of(model, doing)
+    functional = functional_of(model)
+    settings = _settings(functional)
+    known, shared = _SHARED.get(model, ("", None))
+    found = shared() if shared else None
+    if found and settings and known == settings:
+        pairs = zip(functional.weights, found.plan.graph.weights, strict=True)
+        if all(np.array_equal(*map(_array, pair)) for pair in pairs):
+            return found
+    found = Repeated(make_plan(model, doing))
+    _SHARED[model] = settings, weakref.ref(found)
+    return found
+
+
+def _settings(model: Any) -> str:
+    """Return the layers of a model and their settings as text; "" if they tell none."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of lambdas, refused elsewhere
+            settings = keras.saving.serialize_keras_object(model.get_config())
+        return json.dumps(settings, sort_keys=True)
+    except (NotImplementedError, TypeError, ValueError):
+        return ""
+
+
+def _array(weight: Any) -> Any:
+    return keras.ops.convert_to_numpy(weight)

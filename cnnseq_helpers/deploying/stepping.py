@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
@@ -78,9 +79,12 @@ def step_model(model: Any) -> keras.Model:
         keras.Input((1, *x.shape[2:]), dtype=x.dtype, name=x.name)
         for x in plan.graph.inputs
     ]
-    primed = _prime(plan)
+    primed, names = _prime(plan), _Names(plan)
     states = {
-        key: {name: _symbol(f"{key}_{name}", each) for name, each in state.items()}
+        key: {
+            name: _symbol(names.new(f"{key}_{name}"), each)
+            for name, each in state.items()
+        }
         for key, state in primed.items()
     }
     answers, following = advance(plan, states, steps, End.OPEN, summarise=True)
@@ -96,11 +100,37 @@ def step_model(model: Any) -> keras.Model:
     return step
 
 
+class _Names:
+    """Names of which no two are the same, and which every runtime takes.
+
+    Layers of models inside the model may have the same, and so may cells.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.known = {x.name for x in plan.graph.inputs}
+        for call in plan.calls:
+            layers = (
+                getattr(call.piece, "valid", None),
+                getattr(call.node.operation, "cell", None),
+                call.node.operation,
+            )
+            for layer in filter(None, layers):
+                layer.name = self.new(call.key)
+
+    def new(self, wanted: str) -> str:
+        """Return a name like the wanted one."""
+        wanted = name = re.sub(r"\W", "_", wanted, flags=re.ASCII).strip("_") or "x"
+        number = 2
+        while name in self.known:
+            name, number = f"{wanted}_{number}", number + 1
+        self.known.add(name)
+        return name
+
+
 def _symbol(name: str, kept: Any) -> Any:
     """Return an input for a state; a number of steps, or no steps at all, stay."""
     if not hasattr(kept, "shape") or 0 in kept.shape:
         return kept
-    name = name.replace("/", "_")
     return keras.Input(kept.shape[1:], dtype=kept.dtype, name=name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -12,8 +13,7 @@ from numpy.typing import NDArray
 from ..tracing.graph import output_structure
 from .chunks import read_chunk, read_states
 from .pieces import End
-from .planning import make_plan
-from .repeating import Repeated
+from .repeating import Repeated, repeated
 from .running import States, start
 
 _DOING = "to_streaming"
@@ -70,8 +70,10 @@ def to_streaming(model: Any) -> Stream:
 
     Keeping the inputs that convolutions still need is the streaming of Rybakov et al.,
     arXiv:2005.06720. With TensorFlow, a step is compiled once it has come some twenty
-    times in the same shapes, by each stream for itself. So let one stream read many
-    sequences, in a batch or by turns, with the `states` of each put back.
+    times in the same shapes. All streams of a model, as long as that stays as it is,
+    share their copy of it and what is compiled, and so do copies of a stream
+    (``copy.copy``), which go on from where it is. A stream can be pickled: it takes the
+    weights along, and compiles anew.
 
     Examples
     --------
@@ -103,12 +105,15 @@ class Stream:
     """
 
     def __init__(self, model: Any) -> None:
-        self._plan = make_plan(model, _DOING)
-        self._structure = output_structure(self._plan.graph)
-        self._advance = Repeated(self._plan)
+        self._read(repeated(model, _DOING))
         self._states: States | None = None
         self._batch: int | None = None
         self._closed = False
+
+    def _read(self, shared: Repeated) -> None:
+        """Take over what does not change from step to step."""
+        self._advance, self._plan = shared, shared.plan
+        self._structure = output_structure(self._plan.graph)
         kinds = [self._plan.kinds[number] for number in self._plan.outputs]
         self._summaries = [kind is None for kind in kinds]
         self.delay = max([0, *[math.ceil(kind.ahead) for kind in kinds if kind]])
@@ -165,8 +170,8 @@ class Stream:
         layers: a model that is loaded from its ``.keras`` file has the same ones.
         """
         return {
-            f"{key}.{name}": np.array(keras.ops.convert_to_numpy(each))
-            for key, state in (self._states or {}).items()
+            f"{key}.{name}": np.array(each)
+            for key, state in _as_arrays(self._states or {}).items()
             for name, each in state.items()
         }
 
@@ -176,6 +181,27 @@ class Stream:
         if states:
             found, batch = read_states(self._plan, states, self._batch)
         self._states, self._batch, self._closed = found, batch, False
+
+    def __copy__(self) -> Stream:
+        """Return a stream that goes on from here by itself."""
+        # No state is ever changed in its place.
+        other = Stream.__new__(Stream)
+        vars(other).update(vars(self))
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stream:
+        return copy.copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {name: vars(self)[name] for name in ("_batch", "_closed")}
+        return kept | {
+            "model": self._plan.graph,
+            "_states": self._states and _as_arrays(self._states),
+        }
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self._read(repeated(kept.pop("model"), _DOING))
+        vars(self).update(kept)
 
     def _refuse_if_closed(self, call: str) -> None:
         if self._closed:
@@ -195,3 +221,14 @@ class Stream:
     def _pack(self, outputs: list[Any]) -> Any:
         arrays = [np.asarray(keras.ops.convert_to_numpy(each)) for each in outputs]
         return keras.tree.pack_sequence_as(self._structure, arrays)
+
+
+def _as_arrays(states: States) -> States:
+    """Return states without tensors, whole numbers as they are."""
+    return {
+        key: {
+            name: each if isinstance(each, int) else keras.ops.convert_to_numpy(each)
+            for name, each in state.items()
+        }
+        for key, state in states.items()
+    }

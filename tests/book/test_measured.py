@@ -38,12 +38,14 @@ def found():
     "name",
     [
         "converting",
+        "mixing",
         "random_kernels",
         "streaming",
         "repeatable",
         "anomalies",
         "windows",
         "machines",
+        "forecast",
     ],
 )
 def test_tables_show_what_is_stored(name):
@@ -106,6 +108,34 @@ def test_the_size_in_use_had_the_highest_mean_of_the_folds(page, method):
     assert getattr(temporal, SIZES[method]) == max(means, key=means.get)
 
 
+def test_what_is_said_of_mixing_holds():
+    mixing = load_page("mixing_page")
+    found = json.loads((BENCHMARKS / "mixing.json").read_text())
+
+    def mean(setting, names=mixing.TRIED, field=0, who="student"):
+        values = [mixing.mean_of(found, setting, n, who, field) for n in names]
+        return float(np.mean(values))
+
+    means = {setting: mean(setting) for setting in mixing.SETTINGS}
+    losses = {setting: mean(setting, field=1) for setting in mixing.SETTINGS}
+    assert max(means, key=means.get) == min(losses, key=losses.get) == "only sums"
+    assert means["only sums"] - means["none"] < 0.005
+    others = {setting: mean(setting, mixing.TRIED[:3]) for setting in mixing.SETTINGS}
+    assert f"{others['only sums']:.2f}" == f"{others['none']:.2f}" == "0.85"
+    assert f"{others['at first']:.2f}, {others['more noise']:.2f}" == "0.83, 0.78"
+    last = mixing.TRIED[3:]
+    for setting, who, said in (
+        ("only sums", "student", "0.61"),
+        ("only sums", "teacher", "0.73"),
+        ("at first", "student", "0.10"),
+    ):
+        assert f"{mean(setting, last, who=who):.2f}" == said
+    for setting in ("at first", "no noise"):
+        assert 0.7 < mean(setting, last, who="mixed") < 0.8
+        larger = mean(setting, last, field=1, who="mixed")
+        assert 3 < larger / mean(setting, last, field=1, who="as they are") < 3.2
+
+
 def test_the_gain_grows_with_the_length(page, found):
     for what in ("inference", "training"):
         for kind in ("whole", "masked"):
@@ -114,6 +144,18 @@ def test_the_gain_grows_with_the_length(page, found):
                 for steps in (32, 512, 4096)
             ]
             assert gains == sorted(gains)
+
+
+def test_what_is_said_of_the_front_and_of_every_step_holds(page, found):
+    fronts = {name: found[f"front/{name}"] for name in page.FRONTS}
+    most = {name: page.gain(each, "front") for name, each in fronts.items()}
+    assert [name for name in page.FRONTS if most[name] < 4] == [*page.FRONTS[:2]]
+    whole, short = (
+        [page.gain(found[f"every/{n}"]["inference"], method) for n in page.STEPS]
+        for method in (page.OURS, "64 steps")
+    )
+    assert (f"{whole[0]:.2f}", f"{whole[-1]:.2f}") == ("1.60", "0.95")
+    assert min(short) > 1.5
 
 
 # --- Video ----------------------------------------------------------------------------
@@ -363,6 +405,19 @@ def test_exported_models_answer_as_before():
         assert float(difference) < 5e-6, name
 
 
+def test_openvino_is_as_the_chapter_says():
+    """Exact only when asked; from Keras itself only what has no loop."""
+    _, rows = table("exporting_openvino.md")
+    loops = {name: loops for name, *_, loops, _, _ in table("exporting_models.md")[1]}
+    assert [row[0] for row in rows] == list(loops)
+    for name, from_keras, unasked, in_full, _, stored in rows:
+        assert (from_keras == "yes") == (loops[name] == "0"), name
+        read = name not in ("`cnn_lstm`, masked", "`conv_lstm_predictor`")
+        assert (unasked != "not read") == read
+        if read:
+            assert float(in_full) < 5e-6 < float(stored) < float(unasked), name
+
+
 def test_a_call_of_an_exported_file_is_a_hundred_times_as_fast():
     (_, *ways), rows = table("exporting_speed.md")
     for _, series, *cells in rows:
@@ -595,3 +650,80 @@ def test_what_is_said_of_several_processes_holds():
         for way in (page.NPY, page.NPZ, page.PACKED, page.RECORDS)
     }
     assert rates[page.NPY] > 2 * rates[page.RECORDS]
+
+
+# --- Forecasts ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def forecasts():
+    return load_page("forecast_page"), json.loads(
+        (BENCHMARKS / "forecast.json").read_text()
+    )
+
+
+def test_what_is_said_of_the_next_hour_holds(forecasts):
+    page, found = forecasts
+
+    def said(method, measure):
+        if measure == "skill":
+            return page.skill(found, "demand", method, page.LAST, 1)
+        return np.array(page.values(found, "demand", method, measure))
+
+    values, changes = "CNN-LSTM, values", "CNN-LSTM, changes"
+    assert [f"{said(m, 'r2').mean():.2f}" for m in (values, changes)] == [
+        "0.92",
+        "0.95",
+    ]
+    assert f"{said(values, 'skill').mean():.2f}" == "0.18"
+    assert page.spread(said(changes, "skill")) == "0.44 ± 0.02"
+    for kind in ("CNN-LSTM", "1D-CNN"):
+        pair = [f"{kind}, {what}" for what in ("values", "changes")]
+        gained = [said(method, "skill") for method in pair]
+        assert max(gained[0]) < min(gained[1])
+        assert gained[1].mean() > 2 * gained[0].mean()
+        lags = [said(method, "lags").mean(axis=0) for method in pair]
+        assert [each.argmax() for each in lags] == [0, 1]
+    lines = [said(method, "skill")[0] for method in page.LINES]
+    assert lines == pytest.approx([0.73, 0.73], abs=0.005)
+    assert said(page.LINES[0], "lags")[0, 0] > 0.9
+
+
+def test_what_is_said_of_the_whole_day_holds(forecasts):
+    page, found = forecasts
+
+    def day(method):
+        return page.errors(found, "demand", method).mean()
+
+    networks = page.NETWORKS["demand"]
+    assert max(map(day, page.LINES)) < min(map(day, networks))
+    assert min(networks, key=day) == "1D-CNN, values"
+    assert day("1D-CNN, values") < day(page.LINES[1]) + 0.01
+    for kind in ("CNN-LSTM", "1D-CNN"):
+        assert day(f"{kind}, changes") > day(f"{kind}, values") - 0.005
+
+    def skill(method, hour):
+        return page.skill(found, "demand", method, page.WEEK, hour).mean()
+
+    for method in page.CHANGES:
+        assert min(page.HOURS[1:], key=lambda hour: skill(method, hour)) == 12
+    best = [max(page.models("demand"), key=lambda m: skill(m, h)) for h in (12, 24)]
+    assert best == ["1D-CNN, values", "1D-CNN, changes"]
+    strongest = [page.strongest(found, "demand", hour) for hour in page.HOURS]
+    assert strongest == [page.LAST, *[page.WEEK] * 3]
+
+
+def test_the_lowest_rate_is_the_best_but_where_two_are_alike(forecasts):
+    page, found = forecasts
+    for method in page.NETWORKS["demand"]:
+        assert page.chosen_rate(found, "demand", method) == min(page.RATES["demand"])
+    alike = [
+        np.mean(
+            [
+                found[f"demand/CNN-LSTM, changes/{rate}/{seed}"]["validation"]
+                for seed in page.SEEDS
+            ]
+        )
+        for rate in (0.003, 0.01)
+    ]
+    assert alike[1] == pytest.approx(alike[0], abs=0.001)

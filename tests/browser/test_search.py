@@ -172,10 +172,10 @@ FIRST_CHAPTER = {
     ),
     "padding/bucketing": ("bucket by length",),
     "video/judging_frames": ("psnr", "ssim", "blur"),
-    "video/rollouts": ("teacher forcing", "own predictions", "odd clips"),
+    "video/rollouts": ("teacher forcing", "own predictions"),
     "video/next_frame": ("next frame", "predict frames"),
     "forecasting/forecast": ("forecast shifted", "forecast lag", "persistence"),
-    "combining/anomalies": ("anomaly detection", "anomalies"),
+    "combining/anomalies": ("anomaly detection", "anomalies", "odd clips"),
     "combining/sensor_fronts": ("spectrogram",),
     "combining/video_classification": ("video folder",),
     "combining/frames_and_masks": ("TimeDistributed",),
@@ -183,6 +183,9 @@ FIRST_CHAPTER = {
     "converting/receptive_field": ("receptive field",),
     "converting/cnn_lstm_to_cnn1d": ("convert LSTM",),
     "forecasting/repeatable": ("repeat results", "random seed"),
+    "forecasting/windows_and_splits": ("split windows",),
+    "deploying/streaming": ("live stream", "stateful LSTM"),
+    "deploying/export": ("export LSTM", "onnx", "litert"),
 }
 
 

@@ -180,11 +180,12 @@ def test_the_scale_and_the_offset_of_a_channel_do_not_matter():
 # --- The head -------------------------------------------------------------------------
 
 
-def test_the_strength_is_the_one_that_leaving_out_each_sample_would_choose():
+@pytest.mark.parametrize("samples", [30, 60])
+def test_the_strength_is_the_one_that_leaving_out_each_sample_would_choose(samples):
     random = np.random.default_rng(0)
-    features = random.normal(size=(30, 40))
+    features = random.normal(size=(samples, 40))
     features -= features.mean(axis=0)
-    labels = np.arange(30) % 3
+    labels = np.arange(samples) % 3
     features[:, :3] += np.eye(3)[labels]
     features -= features.mean(axis=0)
     strengths = np.logspace(-1, 4, 16)

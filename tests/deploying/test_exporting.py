@@ -21,6 +21,7 @@ from cnnseq_helpers import (
     step_model,
     to_cnn1d,
 )
+from cnnseq_helpers.deploying import formats
 
 from ..conftest import ROOT, sampled
 
@@ -325,6 +326,12 @@ class Own(keras.Model):
         return inputs
 
 
+def quantised():
+    model = keras.Sequential([keras.Input((20, 3)), layers.Dense(4)], name="small")
+    model.layers[0].quantize("int8")
+    return model
+
+
 TWO = [X, np.ones((2, 20), bool)]
 MASKED = cnn1d((20, 3), 4, masked=True)
 PLAIN = sequential(layers.Flatten())
@@ -374,8 +381,24 @@ REFUSED = {
         "make it one, or a NumPy array",
     ),
     "what LiteRT lacks": (
-        *(sequential(Inverse()), "a.tflite", X, ValueError),
-        "LiteRT lacks operations.*FlexMatrixInverse",
+        *(sequential(Inverse(name="inv")), "a.tflite", X, ValueError),
+        r"LiteRT lacks operations that inv \(Inverse\) needs:.*FlexMatrixInverse",
+    ),
+    "what ONNX lacks": (
+        *(sequential(layers.Conv1D(6, 3, groups=3, name="in_groups")), "a.onnx", X),
+        *(ValueError, r"ONNX lacks operations that in_groups \(Conv1D\) needs"),
+    ),
+    "what a converter can't take": (
+        *(quantised(), "a.tflite", X, ValueError),
+        "LiteRT's converter can't take small: .*Nothing was written",
+    ),
+    "a suffix alone": (PLAIN, ".onnx", X, ValueError, "ends in .onnx or .tflite"),
+    "a masked array": (
+        *(PLAIN, "a.onnx", np.ma.masked_less(X, 0), TypeError, r"x.filled\(0\)"),
+    ),
+    "numbers too large": (
+        *(PLAIN, "a.onnx", np.full(X.shape, 1e300), TypeError),
+        "numbers that fit float32 for 'series', got 1e[+]300",
     ),
 }
 
@@ -422,6 +445,12 @@ def test_a_precision_that_a_runtime_lacks_is_named(tmp_path):
         export_model(model, tmp_path / "a.tflite", X, tolerance=0.01)
 
 
+@pytest.mark.parametrize("tolerance", [-1, float("nan"), None, "1", True])
+def test_a_tolerance_is_a_number(tolerance, tmp_path):
+    with pytest.raises(ValueError, match="tolerance to be a number of at least 0"):
+        export_model(PLAIN, tmp_path / "a.onnx", X, tolerance=tolerance)
+
+
 @pytest.mark.parametrize("batch", [0, 1.5, True])
 def test_a_batch_is_a_whole_number(batch, tmp_path):
     with pytest.raises(ShapeError, match="batch"):
@@ -435,9 +464,41 @@ def test_a_batch_that_does_not_divide_x_is_refused(tmp_path):
 
 def test_another_answer_is_refused(tmp_path, monkeypatch):
     """As when a runtime computes in half precision: nothing is written."""
-    with pytest.raises(ValueError, match="answers otherwise than Keras"):
-        export_model(PLAIN, tmp_path / "a.onnx", X, tolerance=-1.0)
+    form = formats.FORMATS[".onnx"]
+
+    def load(path, names):
+        return lambda arrays: [1.001 * each for each in form.load(path, names)(arrays)]
+
+    monkeypatch.setitem(formats.FORMATS, ".onnx", form._replace(load=load))
+    with pytest.raises(ValueError, match="answers otherwise than Keras.*1e-03 of the"):
+        export_model(PLAIN, tmp_path / "a.onnx", X)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["my conv", "Ähre", "_conv"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_that_tensorflow_does_not_take(name, suffix, tmp_path):
+    inner = sequential(layers.Dense(2), layers.LSTM(3, return_sequences=True))
+    inner.name = f"{name} 2"
+    plain = keras.layers.Dense(2, name="my_conv")
+    series, conv = keras.Input((20, 3), name="a b"), layers.Conv1D(3, 3, name=name)
+    x = conv(inner(series))
+    model = keras.Model(series, x if name == "_conv" else plain(x), name=name)
+    exported = export_model(model, tmp_path / f"model{suffix}", X)
+    np.testing.assert_allclose(exported(X), model(X), atol=1e-5)
+    assert (model.name, conv.name) == (name, name)
+
+
+def test_how_long_calls_take_beside_keras(tmp_path):
+    step = step_model(sequential(layers.LSTM(4, return_sequences=True)))
+    x = drawn(step, rows=1)
+    exported = export_model(step, tmp_path / "step.tflite", x)
+    times = exported.latency_beside(step, x, calls=2)
+    ways = ["LiteRT", "tf.function", "model(x)", "model.predict(x)"]
+    assert list(times) == ways
+    assert all(0 < each < 60 for each in times.values())
+    with pytest.raises(ShapeError, match="3 inputs"):
+        exported.latency_beside(step, x[0], calls=2)
 
 
 @pytest.mark.exhaustive

@@ -1,5 +1,12 @@
 """A stream that is compiled answers as one that is not, and compiles what repeats."""
 
+import copy
+import gc
+import pickle
+import subprocess
+import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import keras
@@ -9,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
-from cnnseq_helpers import random_cnn1d, to_streaming
+from cnnseq_helpers import ShapeError, cnn1d, random_cnn1d, to_streaming
 from cnnseq_helpers.deploying import repeating
 
 from ..conftest import examples
@@ -155,3 +162,116 @@ def test_other_precisions(kind, tmp_path):
         found += [stream(x[:, start : start + 3]) for start in (6, 9)]
     found = np.concatenate(found, axis=1).astype("float64")
     np.testing.assert_allclose(found, whole, atol=atol)
+
+
+@pytest.mark.parametrize("name", ["my conv", "Ähre", "_conv"])
+def test_names_that_tensorflow_does_not_take(name):
+    conv = layers.Conv1D(3, 3, padding="causal", name=name)
+    model = keras.Sequential([keras.Input((None, CHANNELS)), conv], name=name)
+    assert_same(model, series_of(5), 1)
+    assert conv.name == name
+
+
+# --- Streams of one model -------------------------------------------------------------
+
+
+def test_streams_of_a_model_share_what_is_compiled():
+    model, x = causal(), series_of(5)
+    whole = np.asarray(model(x))
+    streams = [to_streaming(model) for _ in range(4)]
+    with mock.patch.object(repeating, "OFTEN", 2):
+        found = [
+            [stream(x[:, t : t + 1]) for stream in streams] for t in range(x.shape[1])
+        ]
+    assert len({id(stream._advance) for stream in streams}) == 1
+    assert len(streams[0]._advance._functions) == 1
+    for answers in zip(*found, strict=True):
+        np.testing.assert_allclose(np.concatenate(answers, axis=1), whole, atol=1e-5)
+
+
+def more_weight(model):
+    model.layers[-1].set_weights([w + 1 for w in model.layers[-1].get_weights()])
+
+
+def another_activation(model):
+    model.layers[1].activation = keras.activations.tanh
+
+
+@pytest.mark.parametrize("change", [more_weight, another_activation])
+def test_a_model_that_was_changed_is_read_anew(change):
+    model, x = causal(), series_of(5)
+    before, first = np.asarray(model(x)), to_streaming(model)
+    change(model)
+    second = to_streaming(model)
+    np.testing.assert_allclose(first(x), before, atol=1e-5)
+    np.testing.assert_allclose(second(x), model(x), atol=1e-5)
+    assert np.abs(np.asarray(model(x)) - before).max() > 1e-3
+    assert to_streaming(model)._advance is second._advance
+
+
+def test_nothing_is_kept_of_streams_that_are_gone():
+    model = causal()
+    stream = to_streaming(model)
+    shared = weakref.ref(stream._advance)
+    del stream
+    gc.collect()
+    assert shared() is None
+
+
+def through_pickle(stream):
+    return pickle.loads(pickle.dumps(stream))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, through_pickle])
+@pytest.mark.parametrize("often", [0, 20])
+def test_a_copy_of_a_stream_goes_on_by_itself(copied, often):
+    model, x = causal(), series_of(12)
+    whole = np.asarray(model(x))
+    with mock.patch.object(repeating, "OFTEN", often):
+        stream = to_streaming(model)
+        assert copied(stream).states == {}
+        stream(x[:, :4])
+        other = copied(stream)
+        np.testing.assert_allclose(other(x[:, 4:9]), whole[:, 4:9], atol=1e-5)
+        np.testing.assert_allclose(stream(x[:, 4:7]), whole[:, 4:7], atol=1e-5)
+        np.testing.assert_allclose(other(x[:, 9:]), whole[:, 9:], atol=1e-5)
+    shares = copied is not through_pickle
+    assert (other._advance is stream._advance) == shares
+    with pytest.raises(ShapeError, match="batch=2"):
+        copied(stream)(x[:1])
+    stream.close()
+    with pytest.raises(ValueError, match="closed"):
+        copied(stream)(x)
+
+
+@pytest.mark.exhaustive
+def test_a_pickled_stream_goes_on_in_another_process(tmp_path):
+    """With layers of this package, which that process has not imported."""
+    model, x = cnn1d((None, CHANNELS), 2, masked=True), series_of(20)
+    mask = np.arange(20) < [[20], [14]]
+    stream = to_streaming(model)
+    stream([x[:, :9], mask[:, :9]])
+    (tmp_path / "stream.pickle").write_bytes(pickle.dumps(stream))
+    np.savez(tmp_path / "rest.npz", x=x[:, 9:], mask=mask[:, 9:])
+    code = (
+        "import pickle, numpy as np; rest = np.load('rest.npz'); "
+        "stream = pickle.load(open('stream.pickle', 'rb')); "
+        "np.save('answer.npy', stream([rest['x'], rest['mask']]))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "answer.npy"), model([x, mask]), atol=1e-5
+    )
+
+
+def test_streams_in_threads():
+    model, x = causal(), series_of(40)
+    whole = np.asarray(model(x))
+
+    def read(_):
+        stream = to_streaming(model)
+        return np.concatenate(list(answers(stream, x, 2)), axis=1)
+
+    with mock.patch.object(repeating, "OFTEN", 10), ThreadPoolExecutor(4) as pool:
+        for found in pool.map(read, range(8)):
+            np.testing.assert_allclose(found, whole, atol=1e-5)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cnnseq_helpers import step_model
+from cnnseq_helpers import export_model, step_model
 
 from ..conftest import sampled
 
@@ -154,6 +154,36 @@ def test_refuses_what_is_not_one_step_of_each(kind):
     start = "step_model expected layers that make one step of each"
     with pytest.raises(ValueError, match=f"{start}.*{message}"):
         step_model(make())
+
+
+def twins():
+    """Two layers of one name, and two recurrent ones, whose cells have one name."""
+    conv = {"filters": 3, "kernel_size": 3, "padding": "causal", "name": "conv"}
+    series = keras.Input((None, 3), name="inner_conv_steps")
+    inner = keras.Sequential([keras.Input((None, 3)), layers.Conv1D(**conv)])
+    inner.name = "inner"
+    x = inner(layers.Conv1D(**conv)(series))
+    for _ in range(2):
+        x = layers.LSTM(3, return_sequences=True)(x)
+    return keras.Model(series, x)
+
+
+def spaced():
+    conv = layers.Conv1D(3, 3, padding="causal", name="my conv")
+    return keras.Sequential([keras.Input((None, 3), name="my series"), conv])
+
+
+@pytest.mark.parametrize("make", [twins, spaced])
+def test_names_that_meet_and_names_with_spaces(make, tmp_path):
+    model = make()
+    names = [layer.name for layer in model.layers]
+    step, whole = step_model(model), np.asarray(model(SERIES))
+    found = np.concatenate(answers(step, SERIES), axis=1)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    assert [layer.name for layer in model.layers] == names
+    given = [SERIES[:, :1], *zeros(step, 2)]
+    exported = export_model(step, tmp_path / "step.onnx", given)
+    np.testing.assert_allclose(exported(given)[0], whole[:, :1], atol=1e-5)
 
 
 # --- Elsewhere ------------------------------------------------------------------------

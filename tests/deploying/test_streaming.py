@@ -572,6 +572,9 @@ M = np.ones((2, 6), bool)
         ([X, M], ShapeError, "got"),
         (X.astype(str), TypeError, "expected numbers of type float32.*got <U"),
         (np.full(X.shape, None), TypeError, "got object"),
+        (np.ma.masked_less(X, 0), TypeError, r"got a masked array. Give x.filled"),
+        (np.full(X.shape, -1e39), TypeError, "that fit float32 .*got -1e[+]39"),
+        ({"x": X}, ShapeError, "got a dictionary of x. Give it under the input's name"),
         (
             X[:1],
             ShapeError,
