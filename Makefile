@@ -68,6 +68,7 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/repeatable.py
 	$(BIN)/python benchmarks/exporting.py
+	$(BIN)/python benchmarks/machines.py
 	$(BIN)/python benchmarks/video.py
 	$(BIN)/python benchmarks/video_training.py
 	$(BIN)/python benchmarks/video_long.py

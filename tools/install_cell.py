@@ -22,6 +22,7 @@ FURTHER = {
     r"import onnxruntime|export_model\(": ("onnx", "litert"),
     r"load_series\(": ("series",),
     r"load_dataset\(\"LASA": ("strokes",),
+    r'"KERAS_BACKEND": "jax"': ("jax",),
 }
 CLONE = "../.."  # the notebooks lie two folders below the root
 TAG = "remove-cell"

@@ -14,6 +14,8 @@ FILES = (
     "cnnseq_helpers/**/*.py",
     "cnnseq_helpers/*.pyi",
     "cnnseq_helpers/py.typed",
+    "examples/*.py",  # which notebooks start
+    "examples/*.sbatch",
     "pyproject.toml",
     "requirements.txt",
     "README.md",

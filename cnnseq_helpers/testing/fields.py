@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,7 +123,8 @@ def influence(
 
 def _outputs(model: Any, x: NDArray[np.float32]) -> NDArray[np.float32]:
     try:
-        return np.asarray(model(x, training=False), dtype=np.float32)
+        answers = keras.ops.convert_to_numpy(model(x, training=False))
+        return np.asarray(answers, dtype=np.float32)
     except Exception as error:
         raise ShapeError(
             f"measured_receptive_field called the model on floats of shape {x.shape} "

@@ -147,7 +147,7 @@ def machine_paths(notebook):
     return [p for p in ("site-packages", "/home/", "/Users/", str(ROOT)) if p in text]
 
 
-ALLOWED = {"aeon", "keras", "numpy", "onnxruntime", "sklearn", "tensorflow"}
+ALLOWED = {"aeon", "keras", "numpy", "onnxruntime", "os", "sklearn", "tensorflow"}
 
 
 def missing_short_answer(notebook):

@@ -46,6 +46,7 @@ def found():
         "captions",
         "windows",
         "handwriting",
+        "machines",
         "forecast",
     ],
 )
@@ -705,6 +706,33 @@ def test_what_is_said_of_captions_holds():
     for method in page.READ:
         rates = {r: found[f"rate/{method}/{r}"]["loss"] for r in page.RATES}
         assert page.chosen_rate(found, method) == min(rates, key=rates.get)
+
+
+# --- Several processes ----------------------------------------------------------------
+
+
+def test_what_is_said_of_several_processes_holds():
+    found = json.loads((BENCHMARKS / "machines.json").read_text())
+    page = load_page("machines_page")
+    arrays = found["exchanges"]
+    assert arrays[page.LSTM] == arrays[page.UNROLLED] == 5 + 3 * page.LOOP
+    assert arrays[page.CNN] == pytest.approx(arrays[page.LSTM] / 4, abs=1)
+    for kind in page.KINDS:
+        assert min(page.line(found, kind)) > 0
+        waited = page.least(found, f"step/{kind}/2/64") / arrays[kind]
+        assert waited == pytest.approx(0.004, abs=0.001)
+    for kind in page.KINDS:
+        for machines in (2, 4, 16):
+            slow, fast = (
+                page.gain(found, kind, 256, machines, page.NETWORKS[network])
+                for network in ("1 Gbit/s", "100 Gbit/s")
+            )
+            assert slow <= fast <= machines
+    rates = {
+        way: page.SAMPLES / np.median(found["formats"][way])
+        for way in (page.NPY, page.NPZ, page.PACKED, page.RECORDS)
+    }
+    assert rates[page.NPY] > 2 * rates[page.RECORDS]
 
 
 # --- Forecasts ------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def test_all_that_git_keeps_of_the_package_is_there_and_nothing_else(folder):
             "git",
             "ls-files",
             "cnnseq_helpers",
+            "examples",
             "notebooks/*.ipynb",
             "book/_static/diagrams/*.svg",
             "book/_static/explorers/*.svg",
