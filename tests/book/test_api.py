@@ -39,7 +39,9 @@ def expected(name):
     line = NO_DOCSTRING.get(name) or inspect.getdoc(thing).splitlines()[0]
     use = re.compile(rf"\bhelpers\.{name}\b")
     uses = {file: len(use.findall(code)) for file, code in code_of_chapters().items()}
-    most = max(uses, key=uses.get)  # the first of several
+    room = f"/{getattr(thing, '__module__', '').partition('.')[2].partition('.')[0]}/"
+    # Of several, the chapter of the helper's own room, or the first.
+    most = max(uses, key=lambda file: (uses[file], room in file))
     return f"{line} | [](../{most}.ipynb)" if uses[most] else f"{line} |"
 
 
