@@ -3,8 +3,9 @@
 Usage: random_kernels.py [--resume]
 
 The eight data sets of converting.py on their default splits, all on one thread. How
-many steps the kernels stand at is judged on the training parts alone. ``--resume`` goes
-on where a run was stopped.
+many steps the kernels stand at is judged on the training parts alone. For what more
+data bring, the images of scikit-learn's digits are read pixel by pixel. ``--resume``
+goes on where a run was stopped.
 """
 
 import os
@@ -28,6 +29,7 @@ from converting import (
     MIXED_EPOCHS,
     MIXED_RATE,
     NETWORKS,
+    RATES,
     SEEDS,
     build,
     count_right,
@@ -39,6 +41,7 @@ from converting import (
     with_kernels,
 )
 from converting_page import NAMES
+from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifierCV
 
 import cnnseq_helpers as helpers
@@ -137,6 +140,38 @@ def under_noise(name):
     return right
 
 
+def learn_from(number, seed):
+    """Return the accuracy of both from so many series: an image is 64 steps."""
+    digits = load_digits()
+    x, y = (digits.images.reshape(-1, 64, 1) / 8 - 1).astype("float32"), digits.target
+    test, held_out, others = np.split(
+        np.random.default_rng(0).permutation(len(y)), [500, 800]
+    )
+    kept = np.random.default_rng(seed).permutation(others)[:number]
+    model = fitted([x[kept]], y[kept], 1008, seed)
+    trained = train_long(x[kept], y[kept], x[held_out], y[held_out], seed)
+    return {
+        page.OURS: count_right(model, [x[test]], y[test]),
+        "cnn1d": count_right(trained, [x[test]], y[test]),
+    }
+
+
+def train_long(x, y, x_held_out, y_held_out, seed):
+    """Return `cnn1d`, stopped and its learning rate chosen on held-out series."""
+    models, losses = [], []
+    for rate in RATES:
+        keras.utils.set_random_seed(seed)
+        model = build("cnn1d", [x], y)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.Adam(rate), loss)
+        stop = keras.callbacks.EarlyStopping(patience=10, restore_best_weights=True)
+        held_out = {"validation_data": (x_held_out, y_held_out), "callbacks": [stop]}
+        history = model.fit(x, y, BATCH_SIZE, epochs=page.EPOCHS, verbose=0, **held_out)
+        models.append(model)
+        losses.append(min(history.history["val_loss"]))
+    return models[int(np.argmin(losses))]
+
+
 def speed(name):
     """Return CPU seconds of inference for 64 series, each round in turn."""
     x, y, *_ = load(name)
@@ -173,6 +208,9 @@ def jobs(found):
         for seed in SEEDS:
             key = f"train/{name}/{page.TAUGHT}/{seed}"
             yield key, lambda a=(name, seed): train_student(*a)
+    for number in page.NUMBERS:
+        for seed in SEEDS:
+            yield f"more/{number}/{seed}", lambda a=(number, seed): learn_from(*a)
 
 
 if __name__ == "__main__":

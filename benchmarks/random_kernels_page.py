@@ -38,6 +38,7 @@ SHOWN = {
 EPOCHS = 100
 NOISE = 0.02  # on channels of deviation 1
 NOISES = ("as they are", "with noise")
+NUMBERS = (100, 300, 900)  # of training series
 
 
 def with_trained(found):
@@ -74,6 +75,23 @@ def noise_table(found):
         ]
         cells = " | ".join(f"{np.mean(v):.3f} ± {np.ptp(v) / 2:.3f}" for v in values)
         lines.append(f"| {broken(name)} | {cells} |")
+    return lines
+
+
+def from_more(found, method, number):
+    """Return the accuracy of each seed, from so many training series."""
+    keys = [key for key in found if key.startswith(f"more/{number}/")]
+    return [found[key][method] for key in keys]
+
+
+def more_table(found):
+    """Return the accuracy by the number of training series."""
+    methods = {OURS: "random kernels", "cnn1d": "`cnn1d`"}
+    lines = [f"| training series | {' | '.join(methods.values())} |", "|---" * 3 + "|"]
+    for number in NUMBERS:
+        values = [from_more(found, method, number) for method in methods]
+        cells = " | ".join(f"{np.mean(v):.3f} ± {np.ptp(v) / 2:.3f}" for v in values)
+        lines.append(f"| {number} | {cells} |")
     return lines
 
 
@@ -143,6 +161,7 @@ def tables(found):
         "accuracy": accuracy_table(found, columns),
         "unequal": unequal_table(found),
         "noise": noise_table(found),
+        "more": more_table(found),
         "speed": speed_table(found),
         "positions": setting_table(found, "_POSITIONS", "steps read"),
         "deviations": setting_table(found, "_DEVIATION", "deviation added"),

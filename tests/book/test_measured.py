@@ -356,6 +356,20 @@ def test_what_is_said_of_random_kernels_holds(page, random_page, random_found):
     assert [name for name in page.NAMES if behind[name] > 0.005] == ["ACSF1"]
 
 
+def test_what_is_said_of_more_training_series_holds(random_page, random_found):
+    lead = {}
+    for number in random_page.NUMBERS:
+        ours, trained = (
+            random_page.from_more(random_found, method, number)
+            for method in (random_page.OURS, "cnn1d")
+        )
+        assert len(ours) == len(trained) == 3
+        lead[number] = np.subtract(ours, trained)
+    assert lead[100].min() > 0.02
+    assert np.abs(lead[300]).max() < 0.01
+    assert lead[900].max() < 0
+
+
 def test_what_is_said_of_noise_holds(page, random_page, random_found):
     lost = {}
     for method in (random_page.OURS, random_page.ROCKET):
