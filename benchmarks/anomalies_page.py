@@ -1,6 +1,7 @@
 """The page of the benchmark of anomalies: tables of scores, alarms and one class."""
 
 import numpy as np
+from stored_tables import head, spread
 
 # Steps of the source's training part, or ours, and of a window.
 SERIES = {
@@ -35,19 +36,6 @@ def runs(found, name, method):
 def values(found, name, method, measure):
     """Return one measure of each seed."""
     return [run[measure] for run in runs(found, name, method)]
-
-
-def spread(numbers, digits=2):
-    """Return mean ± half of the range, or the number where there is only one."""
-    mean = f"{np.mean(numbers):.{digits}f}"
-    if len(numbers) == 1:
-        return mean
-    return f"{mean} ± {np.ptp(numbers) / 2:.{digits}f}"
-
-
-def head(cells):
-    """Return the first two lines of a table."""
-    return [f"| {' | '.join(['', *cells])} |", "|---" * (1 + len(cells)) + "|"]
 
 
 def best_table(found):

@@ -1,6 +1,7 @@
 """The page of the benchmark of forecasts: tables of errors, skills, lags and costs."""
 
 import numpy as np
+from stored_tables import head, spread
 
 SEEDS = range(3)
 RATES = {"demand": (0.003, 0.01, 0.03), "temperature": (0.003, 0.01)}
@@ -48,19 +49,6 @@ def skill(found, target, method, baseline, hour):
     """Return the skill of each seed, so many hours ahead."""
     theirs = errors(found, target, baseline)[0, hour - 1]
     return 1 - errors(found, target, method)[:, hour - 1] / theirs
-
-
-def spread(numbers, digits=2):
-    """Return mean ± half of the range, or the number where there is only one."""
-    mean = f"{np.mean(numbers):.{digits}f}"
-    if len(numbers) == 1:
-        return mean
-    return f"{mean} ± {np.ptp(numbers) / 2:.{digits}f}"
-
-
-def head(cells):
-    """Return the first two lines of a table."""
-    return [f"| {' | '.join(['', *cells])} |", "|---" * (1 + len(cells)) + "|"]
 
 
 def values(found, target, method, measure):

@@ -1,6 +1,7 @@
 """The page of the benchmark of handwriting: tables of losses and of written strokes."""
 
 import numpy as np
+from stored_tables import spread
 
 CNN_LSTM, LSTM = "CNN-LSTM, 5 Gaussians", "LSTM, 5 Gaussians"
 CONVOLUTIONS = "causal convolutions, 5 Gaussians"
@@ -44,11 +45,6 @@ def temperatures(method, noise):
 def chosen_rate(found, method):
     """Return the learning rate of the smallest loss on validation demonstrations."""
     return min(RATES, key=lambda rate: found[f"rate/{method}/{rate}"]["loss"])
-
-
-def spread(numbers, digits=2):
-    """Return mean ± half of the range."""
-    return f"{np.mean(numbers):.{digits}f} ± {np.ptp(numbers) / 2:.{digits}f}"
 
 
 def head(*cells):
