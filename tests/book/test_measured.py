@@ -160,6 +160,18 @@ def test_what_is_said_of_the_front_and_of_every_step_holds(page, found):
     assert min(short) > 1.5
 
 
+def test_what_is_said_of_masks_and_speed_holds(page, found):
+    name = "PickupGestureWiimoteZ"
+    gains = (
+        page.training_gain(found, name),
+        page.gain(found[f"speed/{name}"]),
+        page.gain(found["length/512/masked"]["inference"]),
+        page.gain(found[f"front/{name}"], "front"),
+    )
+    assert [f"{each:.2f}" for each in gains] == ["4.96", "1.70", "2.24", "2.99"]
+    assert page.gain(found["length/256/masked"]["inference"]) < 2
+
+
 # --- Video ----------------------------------------------------------------------------
 
 
