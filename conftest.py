@@ -8,10 +8,13 @@ from typing import Any
 import nbformat
 import pytest
 
+from tools.forked_kernels import use_forked_kernels
+
 # A result that differs a little between machines: its value, and how far another
 # machine may be from it.
 RESULT = re.compile(r"(-?\d+(?:\.\d+)?) ± (\d+(?:\.\d+)?)")
 seconds: dict[str, float] = defaultdict(float)
+use_forked_kernels()
 
 
 class Banded(str):
