@@ -34,7 +34,7 @@ def run_by_nbval(folder, cells):
     nbformat.write(new_notebook(cells=cells), folder / "some.ipynb")
     shutil.copy(ROOT / "conftest.py", folder)
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-rA"]
-    # Not as a worker of this run: what workers share costs more than one small notebook.
+    # Not as a worker of this run: what workers share costs more than a small notebook.
     environment = {k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"}
     result = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True
