@@ -12,13 +12,13 @@ from ..shapes import ShapeError, name_axes
 from ..tracing.graph import (
     carries_mask,
     checked_graph_of,
+    copy_of,
     graph_of,
     inputs_of_call,
     is_model,
     nodes_in_order,
 )
 from .choosing import HIDDEN_MASK, Series, UnfitError, arrive, choose
-from .copying import copy_of
 from .pieces import Piece
 
 

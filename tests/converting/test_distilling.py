@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from cnnseq_helpers import ShapeError, cnn_lstm, distill, to_cnn1d
-from cnnseq_helpers.converting.mixing import mix_series
+from cnnseq_helpers.converting.distilling import mix_series
 
 from ..conftest import sampled
 

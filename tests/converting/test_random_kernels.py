@@ -23,8 +23,7 @@ from cnnseq_helpers import (
     pad_batch,
     random_cnn1d,
 )
-from cnnseq_helpers.converting.random_kernels import RandomConvolutions
-from cnnseq_helpers.converting.ridge import fit_ridge
+from cnnseq_helpers.converting.random_kernels import RandomConvolutions, fit_ridge
 
 from ..conftest import examples
 
