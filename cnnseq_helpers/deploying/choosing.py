@@ -16,7 +16,13 @@ from ..tracing.graph import (
     is_known,
     is_own_activation,
 )
-from ..tracing.reach import keeps_rows_apart, mixes_time
+from ..tracing.reach import (
+    count_windows,
+    keeps_rows_apart,
+    left_padding,
+    mixes_time,
+    window_size,
+)
 from .pieces import (
     Last,
     LayerWindows,
@@ -27,7 +33,6 @@ from .pieces import (
     Recurrent,
     Shares,
     Slice,
-    left_padding,
     mask_of,
 )
 
@@ -109,23 +114,17 @@ def choose(node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
 def _windows(node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
     """Return the piece of a convolution or pooling."""
     layer = node.operation
-    size = getattr(layer, "kernel_size", None) or layer.pool_size
-    rates = getattr(layer, "dilation_rate", (1,))
-    rate = rates if isinstance(rates, int) else rates[0]
-    reach, stride = (size[0] - 1) * rate + 1, layer.strides[0]
+    reach, stride = window_size(layer), layer.strides[0]
     if reach == stride == 1 and mask_of(node) is None:
         return Piece(layer, node), [arriving]
-    if len(size) > 1 and layer.padding != "valid":
+    if len(layer.strides) > 1 and layer.padding != "valid":
         raise UnfitError(layer, *_PADS_FRAMES)
     left = left_padding(layer, reach, arriving.length)
     if left is None:
         raise UnfitError(layer, *_PADS_BY_LENGTH)
     known = left_padding(layer, reach, None) is None
     built_for = arriving.length if known else None
-    length = arriving.length
-    if length is not None:
-        short = reach - 1 if layer.padding == "valid" else 0
-        length = max(-(-(length - short) // stride), 0)
+    length = count_windows(layer, reach, arriving.length)
     piece = LayerWindows(layer, node, reach, left, built_for)
     return piece, [arriving.through(length, stride, reach - 1 - left)]
 

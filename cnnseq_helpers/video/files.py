@@ -29,8 +29,7 @@ def read_clip(
     frames_per_second: float | None = None,
     size: tuple[int, int] | None = None,
     channels: int = 3,
-    dtype: str = "float32",
-) -> NDArray[Any]:
+) -> NDArray[np.float32]:
     """Return the frames of a video file: mp4, webm, mkv, avi, gif and others.
 
     Parameters
@@ -50,13 +49,12 @@ def read_clip(
         Pixels to resize each frame to, without regard to its proportions, up to 16,384.
     channels : {3, 1}
         Red, green and blue, or grey.
-    dtype : {"float32", "uint8"}
-        Pixels in [0, 1], or whole numbers from 0 to 255.
 
     Returns
     -------
-    ndarray, (time, height, width, channels)
-        The frames, upright: a phone's note that it was turned is followed.
+    ndarray of float32, (time, height, width, channels)
+        The frames, with pixels in [0, 1], upright: a phone's note that it was turned
+        is followed.
 
     Raises
     ------
@@ -93,18 +91,11 @@ def read_clip(
         check_whole("read_clip", "frames", frames)
     rate = _check_rate(frames, frames_per_second)
     _check_pictures("read_clip", size, channels)
-    if dtype not in ("float32", "uint8", np.float32, np.uint8):
-        raise ValueError(
-            f"read_clip expected dtype 'float32' or 'uint8', got {dtype!r}. Convert "
-            "the clip afterwards: clip.astype(...)."
-        )
     clip = (
         sample_frames(Path(path), frames, size, channels)
         if rate is None
         else sample_times(Path(path), rate, size, channels)
     )
-    if np.dtype(dtype) == np.uint8:
-        return clip
     return np.divide(clip, np.float32(255), dtype=np.float32)
 
 

@@ -56,8 +56,8 @@ def test_clips_come_back(tmp_path, name, suffix):
 def test_a_grey_gif_is_exact(tmp_path):
     clip = random.integers(0, 256, (4, 9, 7, 1), dtype=np.uint8)
     write_clip(tmp_path / "clip.gif", clip)
-    back = read_clip(tmp_path / "clip.gif", channels=1, dtype="uint8")
-    np.testing.assert_array_equal(back, clip)
+    back = read_clip(tmp_path / "clip.gif", channels=1)
+    np.testing.assert_array_equal(back, np.float32(clip) / 255)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,6 @@ def test_two_hundred_damaged_files_give_frames_or_the_clear_error(tmp_path):
         ({"size": (32, 0)}, ShapeError, "width to be a whole number"),
         ({"size": (10**6, 8)}, ShapeError, "height to be at most 16384 pixels"),
         ({"channels": 4}, ShapeError, "or 1 .grey., got 4"),
-        ({"dtype": "float64"}, ValueError, "'float32' or 'uint8', got 'float64'"),
     ],
 )
 def test_impossible_requests_are_refused(tmp_path, options, error, message):
