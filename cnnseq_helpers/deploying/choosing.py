@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import keras
 
 from ..tracing.graph import (
+    ANY_RECURRENT,
+    ATTENTION,
     CONVOLUTIONS,
+    ELEMENTWISE,
     MERGES,
     POOLINGS,
     SHIFTS,
     STEPWISE,
+    SUMMARIES,
     is_known,
     is_own_activation,
 )
@@ -85,8 +89,8 @@ def choose(node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
     for kinds, make in (
         (CONVOLUTIONS | POOLINGS, _windows),
         (SHIFTS, _shift),
-        (_GLOBAL, _summary),
-        (_RECURRENT, _recurrent),
+        (SUMMARIES | {"RandomConvolutions"}, _summary),
+        (ANY_RECURRENT, _recurrent),
         ({"GetItem"}, _item),
     ):
         if kind in kinds:
@@ -99,7 +103,7 @@ def choose(node: Any, arriving: Series) -> tuple[Piece, list[Any]]:
     for kinds, reason in _REASONS:
         if kind in kinds:
             raise UnfitError(layer, *reason)
-    joins = kind in MERGES | _ELEMENT_BY_ELEMENT
+    joins = kind in MERGES | ELEMENTWISE
     ranks = {len(x.shape) for x in node.input_tensors}
     apart = kind == "BatchApply" and not keeps_rows_apart(layer.layer)
     known = joins or kind in STEPWISE
@@ -220,29 +224,6 @@ def _by_place(layer: Any) -> bool:
 
 # --- Kinds, and why some are refused --------------------------------------------------
 
-_RECURRENT = {
-    "LSTM",
-    "GRU",
-    "SimpleRNN",
-    "RNN",
-    "ConvLSTM1D",
-    "ConvLSTM2D",
-    "ConvLSTM3D",
-}
-
-_GLOBAL = {"RandomConvolutions"} | {
-    f"{masked}Global{which}Pooling1D"
-    for masked in ("", "Masked")
-    for which in ("Average", "Max")
-}
-
-_ELEMENT_BY_ELEMENT = set(
-    "Abs Absolute Cast Clip Divide Equal Exp Gelu Greater GreaterEqual HardSigmoid "
-    "LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Negative "
-    "Power Reciprocal Selu Sigmoid Sign Silu Softplus Softsign Sqrt Square Tanh "
-    "TrueDivide Where".split()
-)
-
 _PYTHON = (
     "is Python of its own, which may look anywhere",
     "Build it of Keras's layers, and name activations of Keras's: activation='relu'",
@@ -305,13 +286,7 @@ _REASONS = (
         ),
     ),
     (
-        {
-            "AdditiveAttention",
-            "Attention",
-            "GroupedQueryAttention",
-            "GroupQueryAttention",
-            "MultiHeadAttention",
-        },
+        ATTENTION,
         (
             "compares all steps with each other",
             "Use causal convolutions or an LSTM, or stream windows of fixed length",

@@ -183,7 +183,25 @@ NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"
 
 RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
 
-ANY_RECURRENT = RECURRENT | {"RNN"} | _each_rank("ConvLSTM")
+CONV_LSTMS = _each_rank("ConvLSTM")
+
+ANY_RECURRENT = RECURRENT | {"RNN"} | CONV_LSTMS
+
+CELLS = {f"{kind}Cell" for kind in RECURRENT}
+
+# In these, gates scale and mix what the activation gives.
+GATED_CELLS = {"ConvLSTMCell", "GRUCell", "LSTMCell"}
+
+ATTENTION = set(
+    "AdditiveAttention Attention GroupedQueryAttention MultiHeadAttention".split()
+)
+
+# The mean or maximum of a series.
+SUMMARIES = {
+    f"{masked}Global{which}Pooling1D"
+    for masked in ("", "Masked")
+    for which in ("Average", "Max")
+}
 
 WITH_ACTIVATION = CONVOLUTIONS | TRANSPOSED | {"Activation", "Dense", "EinsumDense"}
 
@@ -213,15 +231,34 @@ STEPWISE = (
     )
 )
 
+# What stands between a recurrent layer and a head, and leaves the steps apart.
+POINTWISE = set(
+    "Activation BatchNormalization Dense Dropout LayerNormalization LeakyReLU ReLU "
+    "Softmax".split()
+)
+
+# keras.ops that work element by element.
+ELEMENTWISE = set(
+    "Abs Absolute Cast Clip Divide Equal Exp Gelu Greater GreaterEqual HardSigmoid "
+    "LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Negative "
+    "Power Reciprocal Selu Sigmoid Sign Silu Softplus Softsign Sqrt Square Tanh "
+    "TrueDivide Where".split()
+)
+
 WHOLE_SEQUENCE = (
     ANY_RECURRENT
+    | ATTENTION
+    | SUMMARIES
     | _each_rank("GlobalAveragePooling", "GlobalMaxPooling")
-    | set(
-        "AdditiveAttention Attention Bidirectional Flatten GroupNormalization "
-        "GroupedQueryAttention MaskedGlobalAveragePooling1D MaskedGlobalMaxPooling1D "
-        "MultiHeadAttention".split()
-    )
+    | {"Bidirectional", "Flatten", "GroupNormalization"}
 )
+
+# Whose weights cost no multiplication that is counted ...
+FREE = NORMALIZATIONS | {"Embedding", "GroupNormalization", "Normalization", "PReLU"}
+
+# ... and parts of the names of those whose kernels do not meet each output step once,
+# or that multiply without a kernel.
+UNCOUNTED = ("Attention", "ConvLSTM", "EinsumDense", "Transpose")
 
 ROW_BY_ROW = (
     (STEPWISE - {"Any", "NotEqual"})
@@ -238,6 +275,11 @@ ROW_BY_ROW = (
 def is_known(operation: Any) -> bool:
     """Tell whether an operation is one of Keras's own or of this package's."""
     return type(operation).__module__.split(".")[0] in KNOWN_PACKAGES
+
+
+def is_made_of(layer: Any, kinds: set[str]) -> bool:
+    """Tell whether a layer is of one of these kinds, or of a class derived from one."""
+    return not kinds.isdisjoint(each.__name__ for each in type(layer).__mro__)
 
 
 # --- From an output back to the input -------------------------------------------------
