@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shapes import ShapeError, check_whole
+from ..shapes import ShapeError, check_whole, sizes_fit
 from ..tracing.graph import functional_of, is_model
 from ..tracing.heads import read_heads
 
@@ -177,15 +177,8 @@ def _alike(ours: Any, theirs: Any) -> bool:
     shapes = [
         [each.shape for each in keras.tree.flatten(inputs)] for inputs in (ours, theirs)
     ]
-    return (
-        names[0] == names[1]
-        and [*map(len, shapes[0])] == [*map(len, shapes[1])]
-        and all(
-            a == b or None in (a, b)
-            for pair in zip(*shapes, strict=True)
-            for a, b in zip(*pair, strict=True)
-        )
-    )
+    same = names[0] == names[1] and len(shapes[0]) == len(shapes[1])
+    return same and all(map(sizes_fit, *shapes))
 
 
 def _check_data(student: Any, x: Any) -> None:

@@ -12,7 +12,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from ..padding.masked import fill_padding, ones_if_real, read_series
-from ..shapes import ShapeError, check_shape, check_whole, is_mask_of
+from ..shapes import ShapeError, as_array, check_shape, check_whole, is_mask_of
 
 Floats = NDArray[np.floating]
 
@@ -352,10 +352,7 @@ def _check_training(
 
 
 def _as_series(x: Any) -> Any:
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        x = np.array(None)
+    x = as_array(x)
     if x.dtype.kind not in "biuf":
         raise TypeError(
             "random_cnn1d expected one array of numbers (batch, time, channels), got "

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shapes import ShapeError, name_axes
+from ..shapes import ShapeError, name_axes, sizes_fit
 from ..tracing.graph import output_structure
-from .inputs import as_array, in_type_of, out_of_list
+from .inputs import in_type_of, out_of_list, read_array
 from .pieces import End
 from .planning import Plan
 from .running import Repeated, States, repeated, start
@@ -292,8 +292,8 @@ def read_chunk(graph: Any, chunk: Any, batch: int | None) -> list[NDArray[Any]]:
 def _as_array(part: Any, symbol: Any) -> NDArray[Any]:
     """Return a part of a chunk in the type of an input, if it has its axes."""
     expected = (None, None, *symbol.shape[2:])
-    array = as_array(part, "stream(chunk)")
-    if array.ndim != len(expected) or array.shape[2:] != expected[2:]:
+    array = read_array(part, "stream(chunk)")
+    if not sizes_fit(array.shape, expected):
         raise ShapeError(
             f"stream(chunk) expected {name_axes(expected)} for {symbol.name!r}, got "
             f"{array.shape}. Keep the axes also for a single step: x[:, t : t + 1]; a "
@@ -346,8 +346,7 @@ def _check_state(
     wanted = (None, *shape[1:]) if shape else ()
     if longest is not None:
         wanted = (None, None, *shape[2:])
-    pairs = zip(value.shape, wanted, strict=False)
-    fits = len(value.shape) == len(wanted) and all(b in (None, a) for a, b in pairs)
+    fits = sizes_fit(value.shape, wanted)
     if not fits or (longest is not None and value.shape[1] > longest):
         most = "" if longest is None else f", with at most {longest} steps"
         raise ShapeError(
