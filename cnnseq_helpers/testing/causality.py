@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..shapes import ShapeError
 from ..tracing.graph import forget
 from .probing import (
+    add_noise,
     as_wide_floats,
     check_layer,
     differences,
@@ -303,10 +304,7 @@ def _replace(
     """Return other values for the steps from this one on."""
     x, frames, order = series
     if x.dtype.kind == "f" and (size or len(frames) == 1):
-        noise = random.normal(size=x[:, step:].shape)
-        noise *= (size or 1) * float(np.abs(x[np.isfinite(x)]).max(initial=1))
-        largest = float(np.finfo(x.dtype).max)
-        return np.clip(x[:, step:] + noise, -largest, largest)
+        return add_noise(x[:, step:], size or 1, x, random)
     # Each frame becomes another one: a token stays one that the model knows.
     shift = random.integers(min(1, len(frames) - 1), len(frames), order[:, step:].shape)
     other: NDArray[Any] = frames[(order[:, step:] + shift) % len(frames)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import ShapeError
-from .probing import build, check_layer, differences, run, uneven_weights
+from .probing import add_noise, build, check_layer, differences, run, uneven_weights
 
 
 def assert_padding_invariant(
@@ -130,10 +130,8 @@ def refill(x: NDArray[Any], mask: NDArray[np.bool_], fill: str) -> NDArray[Any]:
     if fill == "zeros":
         filled[~mask] = 0
     elif x.dtype.kind == "f":
-        garbage = np.random.default_rng(0).normal(size=filled[~mask].shape)
-        garbage *= 10 * max(float(np.abs(x[mask]).max()), 1)
-        largest = float(np.finfo(x.dtype).max)
-        filled[~mask] = np.clip(garbage, -largest, largest)
+        nothing = np.zeros_like(filled[~mask])
+        filled[~mask] = add_noise(nothing, 10, x[mask], np.random.default_rng(0))
     else:  # a token must stay one that the model knows
         real = x[mask]
         filled[~mask] = real[

@@ -91,6 +91,16 @@ def uneven_weights(model: Any, *, trainable_only: bool = False) -> Iterator[None
             variable.assign(value)
 
 
+def add_noise(
+    x: NDArray[Any], size: float, values: NDArray[Any], random: np.random.Generator
+) -> NDArray[Any]:
+    """Add noise to floats, so many times as large as the largest of some values."""
+    scale = size * float(np.abs(values[np.isfinite(values)]).max(initial=1))
+    largest = float(np.finfo(x.dtype).max)
+    noise = scale * random.normal(size=x.shape)
+    return np.clip(x + noise, -largest, largest).astype(x.dtype)
+
+
 def differences(
     before: NDArray[Any], after: NDArray[Any], tolerance: float | NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

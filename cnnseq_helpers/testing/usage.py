@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..shapes import ShapeError
 from ..tracing.graph import forget
-from .probing import build, check_layer, run, uneven_weights
+from .probing import add_noise, build, check_layer, run, uneven_weights
 
 _DOING = "assert_uses_input"
 
@@ -219,10 +219,7 @@ def _others(
 ) -> NDArray[Any]:
     """Return other values of the same kind, everywhere."""
     if x.dtype.kind == "f" and (size or len(values) < 2):
-        largest = float(np.finfo(x.dtype).max)
-        scale = (size or 1) * float(np.abs(values[np.isfinite(values)]).max(initial=1))
-        noise = scale * random.normal(size=x.shape)
-        return np.clip(x + noise, -largest, largest).astype(x.dtype)
+        return add_noise(x, size or 1, values, random)
     shift = random.integers(1, len(values), x.shape)
     other: NDArray[Any] = values[(np.searchsorted(values, x) + shift) % len(values)]
     return other
