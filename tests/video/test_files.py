@@ -393,16 +393,15 @@ def test_impossible_requests_are_refused(tmp_path, options, error, message):
 @pytest.mark.parametrize(
     ("clip", "error", "message"),
     [
-        (np.zeros((2, 8, 8)), ShapeError, r"got \(2, 8, 8\). Add a channels axis"),
-        (np.zeros((1, 2, 8, 8, 1)), ShapeError, "clips of a batch one by one"),
-        (np.zeros((2, 8, 8, 2)), ShapeError, "with 1 or 3 channels"),
+        (np.zeros((2, 8, 8)), ShapeError, r"got \(2, 8, 8\).*channels axis"),
+        (np.zeros((1, 2, 8, 8, 1)), ShapeError, "one clip of a batch"),
+        (np.zeros((2, 8, 8, 2)), ShapeError, "with 1 channel .grey. or 3"),
         (np.zeros((0, 8, 8, 1)), ShapeError, "at least one frame"),
-        ([[[[0.0]]]], ShapeError, "got a list"),
-        (np.full((2, 8, 8, 1), np.nan), ValueError, "replace NaN"),
+        (np.full((2, 8, 8, 1), np.nan), ValueError, "got NaN"),
         (np.full((2, 8, 8, 1), 1.5), ValueError, "from 1.5 to 1.5"),
         (np.full((2, 8, 8, 1), -0.1), ValueError, "from -0.1 to -0.1"),
-        (np.zeros((2, 8, 8, 1), int), ValueError, "uint8, got int64"),
-        (np.zeros((2, 8, 8, 1), bool), ValueError, "uint8, got bool"),
+        (np.zeros((2, 8, 8, 1), int), ValueError, "floats .*, got int64"),
+        (np.zeros((2, 8, 8, 1), bool), ValueError, "floats .*, got bool"),
     ],
 )
 def test_other_arrays_are_not_written(tmp_path, clip, error, message):
