@@ -68,7 +68,7 @@ def _resample(points: NDArray[Any], steps: int) -> NDArray[Any]:
 
 def _check_stroke(number: int, stroke: Any) -> NDArray[np.float64]:
     """Return the points of a stroke (time, channels), if it can be learnt from."""
-    points = as_array(stroke)
+    points: NDArray[Any] = as_array(stroke)
     if points.dtype.kind not in "iuf":
         raise TypeError(
             f"stroke_moves expected numbers in stroke {number}, (time, channels), got "

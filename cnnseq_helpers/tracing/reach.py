@@ -307,7 +307,7 @@ def count_windows(layer: Any, size: int, length: int | None) -> int | None:
     if length is None:
         return None
     short = size - 1 if layer.padding == "valid" else 0
-    return max(-(-(length - short) // layer.strides[0]), 0)
+    return max(-(-(length - short) // int(layer.strides[0])), 0)
 
 
 def _shifted(layer: Any, reach: Reach) -> Reach:
