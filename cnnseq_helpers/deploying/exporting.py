@@ -411,10 +411,6 @@ class ExportedModel(NamedTuple):
         outputs = self.run(x)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def latency(self, x: Any, calls: int = 50) -> float:
-        """Return the median of the seconds that a call takes, after three others."""
-        return _medians({"": lambda: self.run(x)}, calls)[""]
-
     def latency_beside(
         self, model: keras.Model, x: Any, calls: int = 50
     ) -> dict[str, float]:
@@ -449,7 +445,13 @@ class ExportedModel(NamedTuple):
             "model(x)": lambda: flat_answers(model(given, training=False)),
             "model.predict(x)": lambda: model.predict(given, verbose=0),
         }
-        return _medians(ways, calls)
+        times: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(check_whole("latency_beside", "calls", calls) + 3):
+            for way, call in ways.items():
+                start = time.perf_counter()
+                call()
+                times[way].append(time.perf_counter() - start)
+        return {way: median(spent[3:]) for way, spent in times.items()}
 
     def _cells(self) -> list[tuple[str, str]]:
         kinds = sorted(self.operations, key=lambda kind: -self.operations[kind])
@@ -470,14 +472,3 @@ class ExportedModel(NamedTuple):
 
     def _repr_html_(self) -> str:
         return html_table(self._cells(), "exported-model")
-
-
-def _medians(ways: dict[str, Callable[[], Any]], calls: int) -> dict[str, float]:
-    """Return the median seconds of some calls, which take turns."""
-    times: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(check_whole("latency", "calls", calls) + 3):
-        for way, call in ways.items():
-            start = time.perf_counter()
-            call()
-            times[way].append(time.perf_counter() - start)
-    return {way: median(spent[3:]) for way, spent in times.items()}
