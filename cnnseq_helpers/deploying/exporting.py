@@ -439,7 +439,7 @@ class ExportedModel(NamedTuple):
         given = pack_inputs(model, read_inputs(model, x))
         tensors = keras.tree.map_structure(tf.constant, given)
         compiled = tf.function(lambda given: model(given, training=False))
-        ways = {
+        ways: dict[str, Callable[[], Any]] = {
             self.format: lambda: self.run(x),
             "tf.function": lambda: flat_answers(compiled(tensors)),
             "model(x)": lambda: flat_answers(model(given, training=False)),
