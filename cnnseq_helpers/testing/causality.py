@@ -14,6 +14,7 @@ from ..tracing.graph import forget
 from .probing import (
     add_noise,
     as_wide_floats,
+    build,
     check_layer,
     differences,
     takes_mask,
@@ -89,7 +90,7 @@ and 1 of 3 earlier output steps moved, the first 2; step 2 of sequence 0 moved b
     """
     check_layer(model, CHECK)
     x = check_inputs(x)
-    build_as_is(model, x)
+    build(model, x, lambda: _run(model, x))
     with uneven_weights(model, trainable_only=True):
         watch(model, x, tolerance)
 
@@ -134,17 +135,6 @@ def check_inputs(x: Any) -> Any:
             "lists, x[np.newaxis] a batch of one sequence."
         )
     return x
-
-
-def build_as_is(model: Any, x: Any) -> None:
-    """Build what is not built yet; a Sequential for any number of steps."""
-    if model.built:
-        return
-    if isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
-        model.build((None, None, *x.shape[2:]))
-    else:
-        _run(model, x)
-        forget(model)
 
 
 def _run(model: Any, x: Any) -> list[NDArray[Any]]:

@@ -69,8 +69,9 @@ MaskedConv1D.
     """
     x, mask = np.asarray(x), np.asarray(mask)
     check_padded(x, mask)
-    build(model, x, mask, DOING)
-    check_model(model)
+    check_layer(model, DOING)
+    build(model, x, lambda: run(model, x, mask, DOING))
+    check_length(model)
     lengths = mask.sum(axis=1).tolist()
     with uneven_weights(model):
         alone = [
@@ -112,9 +113,8 @@ def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
         )
 
 
-def check_model(model: Any) -> None:
-    """Refuse what has no weights to read, and models of one length only."""
-    check_layer(model, DOING)
+def check_length(model: Any) -> None:
+    """Refuse models of one length only."""
     for each in keras.tree.flatten(getattr(model, "inputs", None) or []):
         if len(each.shape) > 1 and each.shape[1] is not None:
             raise ShapeError(

@@ -81,7 +81,7 @@ or change these layers. Data far from 0 saturate recurrent ones: scale x.
     """
     check_layer(model, _DOING)
     x, mask = _check_input(x, mask)
-    build(model, x, mask, _DOING)
+    build(model, x, lambda: run(model, x, mask, _DOING))
     with uneven_weights(model, trainable_only=True):
         _check_outputs(model, x, mask, _outputs(model, x, mask))
         for number, sequence in enumerate(x):
