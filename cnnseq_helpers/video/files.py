@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._extras import require
 from ..shapes import ShapeError, check_whole
+from .clips import as_clip
 from .endings import ClipError, Shown, check_ending
 
 _LONGEST_SIDE = 2**14
@@ -29,8 +30,7 @@ def read_clip(
     frames_per_second: float | None = None,
     size: tuple[int, int] | None = None,
     channels: int = 3,
-    dtype: str = "float32",
-) -> NDArray[Any]:
+) -> NDArray[np.float32]:
     """Return the frames of a video file: mp4, webm, mkv, avi, gif and others.
 
     Parameters
@@ -50,13 +50,12 @@ def read_clip(
         Pixels to resize each frame to, without regard to its proportions, up to 16,384.
     channels : {3, 1}
         Red, green and blue, or grey.
-    dtype : {"float32", "uint8"}
-        Pixels in [0, 1], or whole numbers from 0 to 255.
 
     Returns
     -------
-    ndarray, (time, height, width, channels)
-        The frames, upright: a phone's note that it was turned is followed.
+    ndarray of float32, (time, height, width, channels)
+        The frames, with pixels in [0, 1], upright: a phone's note that it was turned
+        is followed.
 
     Raises
     ------
@@ -93,18 +92,11 @@ def read_clip(
         check_whole("read_clip", "frames", frames)
     rate = _check_rate(frames, frames_per_second)
     _check_pictures("read_clip", size, channels)
-    if dtype not in ("float32", "uint8", np.float32, np.uint8):
-        raise ValueError(
-            f"read_clip expected dtype 'float32' or 'uint8', got {dtype!r}. Convert "
-            "the clip afterwards: clip.astype(...)."
-        )
     clip = (
         sample_frames(Path(path), frames, size, channels)
         if rate is None
         else sample_times(Path(path), rate, size, channels)
     )
-    if np.dtype(dtype) == np.uint8:
-        return clip
     return np.divide(clip, np.float32(255), dtype=np.float32)
 
 
@@ -116,8 +108,8 @@ def write_clip(
     An existing file is replaced when the new one is complete. H.264 is lossy: pixels
     come back almost, not exactly. Colour and odd sides are stored at full colour
     resolution (4:4:4), which some players do not show; grey clips with even sides are
-    stored in the usual way. A gif keeps grey exactly, has 256 colours a clip, and
-    counts time in 1/100 s.
+    stored in the usual way. A gif is for grey clips, keeps them exactly, and counts
+    time in 1/100 s.
 
     Parameters
     ----------
@@ -131,7 +123,7 @@ def write_clip(
     Raises
     ------
     ShapeError
-        If the clip is not of this shape, or empty.
+        If the clip is not of this shape, or empty, or has colours for a gif.
     ValueError
         If it has other values, NaN among them, or the ending or speed is not possible.
     FileNotFoundError
@@ -154,6 +146,11 @@ def write_clip(
         raise ValueError(
             f"write_clip expected a path that ends in .mp4 or .gif, got {str(path)!r}."
             " Change the ending."
+        )
+    if path.suffix.lower() == ".gif" and pixels.shape[3] != 1:
+        raise ShapeError(
+            "write_clip expected a grey clip for a .gif, which has few colours, got "
+            f"{pixels.shape[3]} channels. Write an .mp4."
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -211,36 +208,15 @@ def _check_pictures(doing: str, size: tuple[int, int] | None, channels: int) -> 
 
 
 def _to_uint8(clip: Any) -> NDArray[np.uint8]:
-    if not isinstance(clip, np.ndarray):
-        raise ShapeError(
-            "write_clip expected an array (time, height, width, channels), got a "
-            f"{type(clip).__name__}. Convert it: np.asarray(clip)."
-        )
-    if clip.ndim != 4 or clip.shape[3] not in (1, 3) or 0 in clip.shape:
-        raise ShapeError(
-            "write_clip expected (time, height, width, channels) with 1 or 3 channels "
-            f"and at least one frame, got {clip.shape}. Add a channels axis to grey "
-            "frames: clip[..., None]; write the clips of a batch one by one."
-        )
-    if max(clip.shape[1:3]) > _LONGEST_SIDE:
+    array = as_clip("write_clip", "clip", clip, takes_bytes=True)
+    if max(array.shape[1:3]) > _LONGEST_SIDE:
         raise ShapeError(
             f"write_clip expected sides of at most {_LONGEST_SIDE} pixels, got "
-            f"{clip.shape[1:3]}. Make the frames smaller."
+            f"{array.shape[1:3]}. Make the frames smaller."
         )
-    if clip.dtype == np.uint8:
-        return clip
-    if not np.issubdtype(clip.dtype, np.floating):
-        raise ValueError(
-            f"write_clip expected floats in [0, 1] or uint8, got {clip.dtype}. "
-            "Convert it: clip.astype('uint8') if values run from 0 to 255."
-        )
-    if not ((clip >= 0) & (clip <= 1)).all():
-        raise ValueError(
-            "write_clip expected pixels in [0, 1], got values from "
-            f"{clip.min()} to {clip.max()}. Scale or clip them: np.clip(clip, 0, 1); "
-            "replace NaN."
-        )
-    return np.asarray(np.rint(clip * 255), dtype=np.uint8)
+    if array.dtype == np.uint8:
+        return array
+    return np.asarray(np.rint(np.clip(array, 0, 1) * 255), dtype=np.uint8)
 
 
 # --- PyAV -----------------------------------------------------------------------------
@@ -456,9 +432,7 @@ def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
     av = _import_av()
     _, height, width, channels = clip.shape
     pictures = clip if channels == 3 else clip[..., 0]
-    frames: Iterator[Any] = (
-        av.VideoFrame.from_ndarray(x, format=_MODES[channels]) for x in pictures
-    )
+    frames = (av.VideoFrame.from_ndarray(x, format=_MODES[channels]) for x in pictures)
     kind = path.suffix.lower()[1:]
     with _replacing(path) as file, av.open(file, "w", format=kind) as container:
         if kind == "mp4":
@@ -467,9 +441,7 @@ def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
             stream.pix_fmt = "yuv420p" if plain else "yuv444p"
         else:
             stream = container.add_stream("gif", rate=rate)
-            stream.pix_fmt = "gray" if channels == 1 else "pal8"
-            if channels == 3:
-                frames = _with_palette(frames, height, width, rate)
+            stream.pix_fmt = "gray"
         stream.height, stream.width, stream.thread_count = height, width, 1
         for number, frame in enumerate(frames):
             frame.pts, frame.time_base = number, 1 / rate
@@ -487,32 +459,3 @@ def _replacing(path: Path) -> Iterator[Any]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _with_palette(
-    frames: Iterator[Any], height: int, width: int, rate: Fraction
-) -> Iterator[Any]:
-    """Yield frames in the 256 colours that suit the whole clip best."""
-    av = _import_av()
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=width, height=height, format="rgb24", time_base=1 / rate
-    )
-    split, sink = graph.add("split"), graph.add("buffersink")
-    palette = graph.add("palettegen", "reserve_transparent=0")
-    recolour = graph.add("paletteuse", "dither=none")
-    source.link_to(split)
-    split.link_to(recolour, 0, 0)
-    split.link_to(palette, 1, 0)
-    palette.link_to(recolour, 0, 1)
-    recolour.link_to(sink)
-    graph.configure()
-    for number, frame in enumerate(frames):
-        frame.pts, frame.time_base = number, 1 / rate
-        graph.push(frame)
-    graph.push(None)
-    while True:
-        try:
-            yield graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
