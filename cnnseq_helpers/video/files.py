@@ -108,8 +108,8 @@ def write_clip(
     An existing file is replaced when the new one is complete. H.264 is lossy: pixels
     come back almost, not exactly. Colour and odd sides are stored at full colour
     resolution (4:4:4), which some players do not show; grey clips with even sides are
-    stored in the usual way. A gif is for grey clips, keeps them exactly, and counts
-    time in 1/100 s.
+    stored in the usual way. A gif keeps grey exactly, has 256 colours a clip, and
+    counts time in 1/100 s.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def write_clip(
     Raises
     ------
     ShapeError
-        If the clip is not of this shape, or empty, or has colours for a gif.
+        If the clip is not of this shape, or empty.
     ValueError
         If it has other values, NaN among them, or the ending or speed is not possible.
     FileNotFoundError
@@ -146,11 +146,6 @@ def write_clip(
         raise ValueError(
             f"write_clip expected a path that ends in .mp4 or .gif, got {str(path)!r}."
             " Change the ending."
-        )
-    if path.suffix.lower() == ".gif" and pixels.shape[3] != 1:
-        raise ShapeError(
-            "write_clip expected a grey clip for a .gif, which has few colours, got "
-            f"{pixels.shape[3]} channels. Write an .mp4."
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -432,7 +427,9 @@ def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
     av = _import_av()
     _, height, width, channels = clip.shape
     pictures = clip if channels == 3 else clip[..., 0]
-    frames = (av.VideoFrame.from_ndarray(x, format=_MODES[channels]) for x in pictures)
+    frames: Iterator[Any] = (
+        av.VideoFrame.from_ndarray(x, format=_MODES[channels]) for x in pictures
+    )
     kind = path.suffix.lower()[1:]
     with _replacing(path) as file, av.open(file, "w", format=kind) as container:
         if kind == "mp4":
@@ -441,7 +438,9 @@ def write_frames(path: Path, clip: Pixels, rate: Fraction) -> None:
             stream.pix_fmt = "yuv420p" if plain else "yuv444p"
         else:
             stream = container.add_stream("gif", rate=rate)
-            stream.pix_fmt = "gray"
+            stream.pix_fmt = "gray" if channels == 1 else "pal8"
+            if channels == 3:
+                frames = _with_palette(frames, height, width, rate)
         stream.height, stream.width, stream.thread_count = height, width, 1
         for number, frame in enumerate(frames):
             frame.pts, frame.time_base = number, 1 / rate
@@ -459,3 +458,32 @@ def _replacing(path: Path) -> Iterator[Any]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _with_palette(
+    frames: Iterator[Any], height: int, width: int, rate: Fraction
+) -> Iterator[Any]:
+    """Yield frames in the 256 colours that suit the whole clip best."""
+    av = _import_av()
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=width, height=height, format="rgb24", time_base=1 / rate
+    )
+    split, sink = graph.add("split"), graph.add("buffersink")
+    palette = graph.add("palettegen", "reserve_transparent=0")
+    recolour = graph.add("paletteuse", "dither=none")
+    source.link_to(split)
+    split.link_to(recolour, 0, 0)
+    split.link_to(palette, 1, 0)
+    palette.link_to(recolour, 0, 1)
+    recolour.link_to(sink)
+    graph.configure()
+    for number, frame in enumerate(frames):
+        frame.pts, frame.time_base = number, 1 / rate
+        graph.push(frame)
+    graph.push(None)
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return

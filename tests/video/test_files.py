@@ -42,9 +42,10 @@ CLIPS = {
 }
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
 @pytest.mark.parametrize("name", CLIPS)
-def test_clips_come_back(tmp_path, name):
-    clip, path = CLIPS[name], tmp_path / "clip.mp4"
+def test_clips_come_back(tmp_path, name, suffix):
+    clip, path = CLIPS[name], tmp_path / f"clip.{suffix}"
     write_clip(path, clip)
     back = read_clip(path, channels=clip.shape[3])
     assert back.dtype == np.float32
@@ -52,14 +53,11 @@ def test_clips_come_back(tmp_path, name):
     assert np.abs(back - clip).mean() < 0.06
 
 
-@pytest.mark.parametrize("shape", [(4, 9, 7, 1), (1, 32, 32, 1), (2, 1, 1, 1)])
-def test_a_grey_gif_is_exact(tmp_path, shape):
-    clip = random.integers(0, 256, shape, dtype=np.uint8)
+def test_a_grey_gif_is_exact(tmp_path):
+    clip = random.integers(0, 256, (4, 9, 7, 1), dtype=np.uint8)
     write_clip(tmp_path / "clip.gif", clip)
     back = read_clip(tmp_path / "clip.gif", channels=1)
     np.testing.assert_array_equal(back, np.float32(clip) / 255)
-    with pytest.raises(ShapeError, match="a grey clip for a .gif"):
-        write_clip(tmp_path / "colour.gif", clip.repeat(3, axis=-1))
 
 
 @pytest.mark.parametrize(
