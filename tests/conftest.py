@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -13,6 +14,12 @@ from hypothesis import settings
 from tools.browser import NOT_FOUND, find_browser
 
 ROOT = Path(__file__).parents[1]
+
+# Why some tests are left out where Keras runs on another backend; the page on backends
+# says it in the same words.
+TENSORFLOW_ONLY = {
+    "export": "`export_model` and what it returns",
+}
 
 settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
@@ -33,6 +40,14 @@ def sampled(cases, every):
         )
         for number, case in enumerate(cases)
     ]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for mark in item.iter_markers("tensorflow_only"):
+            reason = f"only on TensorFlow: {TENSORFLOW_ONLY[mark.args[0]]}"
+            if keras.backend.backend() != "tensorflow":
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter):

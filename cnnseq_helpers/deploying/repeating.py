@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from ..tracing.graph import checked_graph_of, functional_of
 from .pieces import End
@@ -71,6 +70,8 @@ def _compiled(
     plan: Plan, numbers: States, tensors: list[Any], given: list[Any], end: End
 ) -> Step:
     """Return `advance` as a function of tensors; whole numbers are part of it."""
+    import tensorflow as tf
+
     following: States = {}
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
@@ -80,23 +81,19 @@ def _compiled(
         following.update(numbers_then)
         return outputs, tensors_then
 
-    specs = [[_spec(each) for each in part] for part in (tensors, given)]
+    specs = [
+        [tf.TensorSpec(each.shape, each.dtype) for each in part]
+        for part in (tensors, given)
+    ]
     # Traced here and once: TensorFlow would warn where many functions are new.
     traced = of_tensors.get_concrete_function(*specs)
 
-    def step(tensors: list[Any], given: list[Any]) -> tuple[list[Any], States]:
-        outputs, then = traced(*map(_tensors, (tensors, given)))
+    def step(kept: list[Any], given: list[Any]) -> tuple[list[Any], States]:
+        parts = [[tf.convert_to_tensor(each) for each in part] for part in (kept, given)]
+        outputs, then = traced(*parts)
         return outputs, _join(following, then)
 
     return step
-
-
-def _tensors(arrays: list[Any]) -> list[Any]:
-    return [tf.convert_to_tensor(each) for each in arrays]
-
-
-def _spec(array: Any) -> Any:
-    return tf.TensorSpec(array.shape, array.dtype)
 
 
 def _split(states: States) -> tuple[States, list[Any]]:
