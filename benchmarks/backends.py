@@ -23,7 +23,7 @@ import backends_page as page
 import numpy as np
 
 RESULTS = Path(__file__).with_suffix(".json")
-CHANNELS, CLASSES, BATCH, ROUNDS = 6, 4, 64, 7
+CHANNELS, CLASSES, BATCH, ROUNDS = 6, 4, 64, 5
 STEPS = {20: 16, 100: 8, 1000: 2}  # of training, at a time
 ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -110,7 +110,7 @@ def ask(process, kind, length):
 
 def measure(torch):
     """Ask all backends in turn, and return the CPU seconds of a step."""
-    pythons = {way: sys.executable for way in page.WAYS} | {page.TORCH: torch}
+    pythons = dict.fromkeys(page.WAYS, sys.executable) | {page.TORCH: torch}
     started = {way: start(way, pythons[way]) for way in page.WAYS if pythons[way]}
     found = {}
     for kind in page.KINDS:

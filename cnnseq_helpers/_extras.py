@@ -26,8 +26,8 @@ def require_tensorflow(doing: str) -> Any:
         return import_module("tensorflow")
     except ImportError as error:
         raise ImportError(
-            f"{doing} TensorFlow, which is not installed: pip install tensorflow. Keras "
-            "may keep another backend beside it."
+            f"{doing} TensorFlow, which is not installed: pip install tensorflow. "
+            "Keras may keep another backend beside it."
         ) from error
 
 

@@ -18,7 +18,12 @@ ROOT = Path(__file__).parents[1]
 # Why some tests are left out where Keras runs on another backend; the page on backends
 # says it in the same words.
 TENSORFLOW_ONLY = {
-    "export": "`export_model` and what it returns",
+    "export": "what `export_model` writes",
+    "compiled": "streams that are compiled",
+    "fit": "what `check_targets` says, held against what `fit` does or says",
+    "lengths": "`TimeDistributed` at a length that `fit` does not know",
+    "graphs": "operations counted in TensorFlow's graph",
+    "64 bits": "numbers of 64 bits, which JAX makes 32 unless it is told",
 }
 
 settings.register_profile("book", derandomize=True, deadline=None)

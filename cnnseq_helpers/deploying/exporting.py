@@ -19,6 +19,7 @@ from ..shapes import ShapeError, check_whole
 from ..tracing.graph import layers_of
 from .copying import copy_of, is_named_plainly
 from .exportable import (
+    check_backend,
     check_model,
     check_options,
     check_tolerance,
@@ -121,6 +122,7 @@ def export_model(
     target = Path(path)
     form = _check_target(target, overwrite)
     check_options(form, options)
+    check_backend()
     form.require()
     check_model(model)
     check_tolerance(tolerance)

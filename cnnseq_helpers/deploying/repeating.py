@@ -89,8 +89,8 @@ def _compiled(
     traced = of_tensors.get_concrete_function(*specs)
 
     def step(kept: list[Any], given: list[Any]) -> tuple[list[Any], States]:
-        parts = [[tf.convert_to_tensor(each) for each in part] for part in (kept, given)]
-        outputs, then = traced(*parts)
+        kept, given = ([tf.convert_to_tensor(x) for x in p] for p in (kept, given))
+        outputs, then = traced(kept, given)
         return outputs, _join(following, then)
 
     return step

@@ -54,6 +54,7 @@ def test_it_is_a_density():
     assert np.trapezoid(np.exp(-found), y[:, 0]) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.tensorflow_only("64 bits")
 def test_gradients_are_those_of_differences():
     random = np.random.default_rng(1)
     *_, packed = random_mixture(random, (5,), 3, 2)

@@ -233,7 +233,14 @@ def test_layer_saves_and_works_at_unknown_length_and_in_graphs(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "mixed_float16",
+        "mixed_bfloat16",
+        pytest.param("float64", marks=pytest.mark.tensorflow_only("64 bits")),
+    ],
+)
 def test_layer_works_in_other_precisions(kind, policy):
     layer = LAYERS[kind]()
     config = layer.get_config() | {"dtype": policy}
@@ -290,6 +297,7 @@ def test_whole_numbers_are_taken_as_floats(kind):
     np.testing.assert_array_equal(layer(x), layer(x.astype("float32")))
 
 
+@pytest.mark.tensorflow_only("64 bits")
 def test_mean_keeps_double_precision():
     x = np.array([1.0, 1.0, 1 + 3e-9]).reshape(1, 3, 1)
     mean = np.asarray(MaskedGlobalAveragePooling1D(dtype="float64")(x))[0, 0]
