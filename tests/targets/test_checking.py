@@ -80,6 +80,7 @@ def test_wrong_set_up_is_found(case):
     assert codes(case.model(), case.y, case.loss, x=case.x) == case.codes
 
 
+@pytest.mark.tensorflow_only("fit")
 @named(WRONG, 5)
 def test_fit_does_what_is_said_of_it(case):
     model = case.model()
@@ -90,6 +91,7 @@ def test_fit_does_what_is_said_of_it(case):
     assert outcome == case.fit
 
 
+@pytest.mark.tensorflow_only("fit")
 @named(WRONG, 4)
 def test_fix_gives_a_model_that_trains(case, request):
     keras.utils.set_random_seed(0)
@@ -112,6 +114,7 @@ def test_right_set_up_raises_no_alarm(case):
     assert find_problems(case.model(), case.y, case.loss, case.x) == []
 
 
+@pytest.mark.tensorflow_only("fit")
 @named(RIGHT, 5)
 def test_right_set_up_trains(case):
     keras.utils.set_random_seed(0)
