@@ -29,8 +29,15 @@ WRONG = catalogue.WRONG | WRONG_HEADS | WRONG_DATA | WRONG_TRAPS
 
 def named(cases, every):
     """Return cases by their names: one of so many always, the others in CI."""
-    rows = [(case,) for case in cases.values()]
-    return pytest.mark.parametrize("case", sampled(rows, every), ids=list(cases))
+    rows = sampled([(case,) for case in cases.values()], every)
+    lengths = pytest.mark.tensorflow_only("lengths")
+    rows = [
+        pytest.param(*row.values, marks=[*row.marks, lengths])
+        if "time-distributed" in getattr(row.values[0], "codes", ())
+        else row
+        for row in rows
+    ]
+    return pytest.mark.parametrize("case", rows, ids=list(cases))
 
 
 def codes(*arguments, **options):
@@ -502,6 +509,7 @@ class OwnFrames(keras.Model):
         return self.lstm(self.steps(inputs))
 
 
+@pytest.mark.tensorflow_only("lengths")
 def test_time_distributed_in_a_model_of_ones_own_is_mended_by_hand():
     model, inputs = OwnFrames(), np.zeros((8, 20, 3), "float32")
     assert check_targets(model, np.zeros((8, 4)), "mse", x=inputs) == []
