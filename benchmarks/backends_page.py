@@ -5,7 +5,7 @@ KINDS = (LSTM, CNN)
 LENGTHS = (20, 100, 1000)
 PLAIN, COMPILED, JAX, TORCH = (
     "TensorFlow",
-    "TensorFlow, `jit_compile=True`",
+    "TensorFlow, compiled",
     "JAX",
     "PyTorch",
 )
