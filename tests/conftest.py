@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -26,7 +25,8 @@ TENSORFLOW_ONLY = {
     "64 bits": "numbers of 64 bits, which JAX makes 32 unless it is told",
 }
 
-if keras.backend.backend() == "torch":
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+if BACKEND == "torch":
     # NumPy takes no tensor that wants a gradient; what the tests compare wants none.
     import torch
 
@@ -54,11 +54,17 @@ def sampled(cases, every):
     ]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
+    # One worker builds the book, or prints it, while others test what needs no page:
+    # else all would reach the pages at once, and wait.
+    pages = [item.path for item in items if "html" in getattr(item, "fixturenames", ())]
+    first = [path for path in pages if path.name == "test_pdf.py"] or pages[:1]
+    items.sort(key=lambda item: (item.path not in first, item.path in pages))
     for item in items:
         for mark in item.iter_markers("tensorflow_only"):
             reason = f"only on TensorFlow: {TENSORFLOW_ONLY[mark.args[0]]}"
-            if keras.backend.backend() != "tensorflow":
+            if BACKEND != "tensorflow":
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
