@@ -62,8 +62,11 @@ def pytest_collection_modifyitems(items):
     first = [path for path in pages if path.name == "test_pdf.py"] or pages[:1]
     items.sort(key=lambda item: (item.path not in first, item.path in pages))
     for item in items:
-        for mark in item.iter_markers("tensorflow_only"):
-            reason = f"only on TensorFlow: {TENSORFLOW_ONLY[mark.args[0]]}"
+        why = [mark.args[0] for mark in item.iter_markers("tensorflow_only")]
+        if item.name == "cnnseq_helpers.deploying.exporting.export_model":
+            why.append("export")  # its example
+        for each in why:
+            reason = f"only on TensorFlow: {TENSORFLOW_ONLY[each]}"
             if BACKEND != "tensorflow":
                 item.add_marker(pytest.mark.skip(reason=reason))
 

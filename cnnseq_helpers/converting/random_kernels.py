@@ -78,8 +78,8 @@ class RandomConvolutions(layers.Layer):  # type: ignore[misc]
     Examples
     --------
     >>> layer = RandomConvolutions([1, 2])
-    >>> layer(np.zeros((3, 50, 6), "float32")).shape
-    TensorShape([3, 168])
+    >>> tuple(layer(np.zeros((3, 50, 6), "float32")).shape)
+    (3, 168)
     """
 
     data_format = "channels_last"
