@@ -3,7 +3,7 @@
 import numpy as np
 from anomalies_page import head, spread
 
-SEEDS, MORE_SEEDS = range(3), range(3, 6)
+SEEDS = range(3)
 RATES = (0.002, 0.005)
 FREQUENT, BLIND = "most frequent caption", "without the clip"
 FLAT = "CNN trained with it, single frames flattened"
@@ -11,7 +11,6 @@ FIRST, EACH = "features as the first state", "features at each word"
 LOOKING = "looks at frames, what and where apart"
 READ = (FIRST, EACH, LOOKING)  # with the features of the two readers
 TUNED = READ
-SURE = (FIRST, LOOKING)  # tried from six seeds
 METHODS = (FREQUENT, BLIND, FLAT, *READ)
 PARTS = ("digit", "speed", "direction")
 
@@ -70,26 +69,6 @@ def beam_table(found):
     return lines
 
 
-def sure_table(found):
-    """Return the exact matches of six seeds on unseen pairs, the lowest first."""
-    seeds = [*SEEDS, *MORE_SEEDS]
-    lines = head(["lowest", *[""] * (len(seeds) - 2), "highest"])
-    for method in SURE:
-        right = sorted(found[f"{method}/{seed}"]["unseen"]["exact"] for seed in seeds)
-        lines.append(f"| {method} | {' | '.join(f'{each:.2f}' for each in right)} |")
-    return lines
-
-
-def looked_table(found):
-    """Return the shares of the attention that go to what and to where."""
-    lines = head(["to *what*", "to *where*"])
-    for word in PARTS:
-        both = np.array([run["looked"][word] for run in runs(found, LOOKING)])
-        cells = [spread(each) for each in both.T]
-        lines.append(f"| {word} | {' | '.join(cells)} |")
-    return lines
-
-
 def chosen_rate(found, method):
     """Return the rate with the lowest loss on the validation clips."""
     losses = {rate: found[f"rate/{method}/{rate}"]["loss"] for rate in RATES}
@@ -102,7 +81,5 @@ def tables(found):
         "exact": exact_table(found),
         "parts": part_table(found),
         "beams": beam_table(found),
-        "sure": sure_table(found),
-        "looked": looked_table(found),
         "measured": [found["measured"] + "."],
     }

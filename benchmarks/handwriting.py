@@ -2,8 +2,8 @@
 
 Usage: handwriting.py [--resume]
 
-One thread. Demonstrations for validation choose learning rates, noise, sizes and
-temperatures; those for testing are read by the measures alone. ``--resume`` goes on
+One thread. Demonstrations for validation choose learning rates, noise and temperature;
+those for testing are read by the measures alone. ``--resume`` goes on
 where a run was stopped.
 """
 
@@ -76,7 +76,7 @@ def given(moves, y):
 # --- Models ---------------------------------------------------------------------------
 
 
-def writer(method, size):
+def writer(method):
     """Return a model from what is known to the distribution of the next move."""
     h = known = keras.Input((None, 4 + SHAPES))
     causal = {"padding": "causal", "activation": "relu"}
@@ -92,18 +92,17 @@ def writer(method, size):
     else:
         if method != page.LSTM:
             h = layers.Conv1D(32, 5, **causal)(h)
-        h = layers.LSTM(size, return_sequences=True)(h)
+        h = layers.LSTM(64, return_sequences=True)(h)
     if method == page.REGRESSION:
         return keras.Model(known, layers.Dense(2)(h))
     components = 1 if method == page.GAUSSIAN else 5
     return keras.Model(known, helpers.MixtureHead(components, 2)(h))
 
 
-def trained(method, setting, rate, seed):
-    """Return a writer of a setting, noise and size, and the CPU s of its training."""
-    noise, size = setting
+def trained(method, noise, rate, seed):
+    """Return a writer, and the CPU seconds of its training."""
     keras.utils.set_random_seed(seed)
-    model = writer(method, size)
+    model = writer(method)
     moves, y = pictures.varied(*PARTS["train"], seed)
     known, target = disturbed(moves, y, noise, seed)
     updates = EPOCHS * -(-len(moves) // BATCH_SIZE)
@@ -124,7 +123,7 @@ def loss_on(model, part):
 
 def rate_loss(method, rate):
     """Return the loss on the validation demonstrations: it chooses the rate."""
-    model, _ = trained(method, (0.1, page.SIZE), rate, seed=0)
+    model, _ = trained(method, 0.1, rate, seed=0)
     return {"loss": loss_on(model, "validation")}
 
 
@@ -175,6 +174,7 @@ def energy_score(moves, y):
 
     The mean distance to what people drew, less half of that to each other, in shares of
     the size. Only writing as people do makes it small (Gneiting and Raftery, 2007).
+    Of names of one movement and of several, since a single stroke is to tell of three.
     """
     drawn, _ = PARTS["validation"]  # one of each shape
     each = []
@@ -183,13 +183,16 @@ def energy_score(moves, y):
         pairs = distances(new, new).sum() / (len(new) * (len(new) - 1))
         far = distances(new, drawn[[shape]]).mean()
         each.append((far - pairs / 2) / size)
-    return float(np.mean(each))
+    several = np.isin(np.arange(SHAPES), page.SEVERAL)
+    each = np.array(each)
+    parts = {"one": each[~several], "several": each[several]}
+    return {name: float(part.mean()) for name, part in parts.items()}
 
 
-def choice(found, setting, seed):
-    """Return the scores of a setting by temperature, on validation demonstrations."""
+def choice(found, noise, seed):
+    """Return the scores of the CNN-LSTM by temperature, on validation strokes."""
     rate = page.chosen_rate(found, page.CNN_LSTM)
-    model, _ = trained(page.CNN_LSTM, setting, rate, seed)
+    model, _ = trained(page.CNN_LSTM, noise, rate, seed)
     y = np.arange(SHAPES).repeat(SCORED)
     stepping = stepwise(model)
     return {
@@ -226,7 +229,7 @@ def measures(moves, y):
 def measure(found, method, noise, seed):
     """Return all measures of a writer."""
     rate = page.chosen_rate(found, method)
-    model, seconds = trained(method, (noise, page.chosen(found)[1]), rate, seed)
+    model, seconds = trained(method, noise, rate, seed)
     y, stepping = np.arange(SHAPES).repeat(WRITTEN), stepwise(model)
     tried = page.temperatures(found, method, noise)
     return {
@@ -244,10 +247,9 @@ def jobs(found):
     for method in page.METHODS:
         for rate in page.RATES:
             yield f"rate/{method}/{rate}", lambda a=(method, rate): rate_loss(*a)
-    for setting in page.tried(found):
+    for noise in page.NOISES:
         for seed in page.SEEDS:
-            key = f"choice/{'/'.join(map(str, setting))}/{seed}"
-            yield key, lambda a=(setting, seed): choice(found, *a)
+            yield f"choice/{noise}/{seed}", lambda a=(noise, seed): choice(found, *a)
     yield from pictures.jobs(found, PARTS)
     for method in page.METHODS:
         noise = page.chosen(found)[0]

@@ -15,8 +15,7 @@ METHODS = (CNN_LSTM, CONVOLUTIONS, LSTM, GAUSSIAN, MEMORYLESS, LAST, REGRESSION)
 SEEDS = range(3)
 RATES = (0.003, 0.01)
 HEATED = (CNN_LSTM, CONVOLUTIONS)  # written at all temperatures
-NOISES, SIZES = (0.0, 0.1, 0.2), (32, 64, 128)
-SIZE = 64  # where the search begins
+NOISES = (0.0, 0.1)
 TEMPERATURES = (0.1, 0.3, 0.6, 1.0)
 SEVERAL = (12, 13, 14, 15)  # Multi_Models_1 to 4
 
@@ -24,30 +23,16 @@ SEVERAL = (12, 13, 14, 15)  # Multi_Models_1 to 4
 # --- What the validation demonstrations choose ----------------------------------------
 
 
-def scores(found, setting, temperature):
+def scores(found, noise, temperature, names="one"):
     """Return the energy scores of the CNN-LSTM on validation strokes, one a seed."""
-    keys = [f"choice/{'/'.join(map(str, setting))}/{seed}" for seed in SEEDS]
-    return [found[key]["scores"][str(temperature)] for key in keys]
-
-
-def lowest(found, settings):
-    """Return the setting and the temperature of the lowest mean score."""
-    pairs = [(each, heat) for each in settings for heat in TEMPERATURES]
-    return min(pairs, key=lambda pair: np.mean(scores(found, *pair)))
-
-
-def tried(found):
-    """Yield the settings, (noise, size), that are tried: noises first, then sizes."""
-    noises = [(noise, SIZE) for noise in NOISES]
-    yield from noises
-    (noise, _), _ = lowest(found, noises)
-    yield from ((noise, size) for size in SIZES if size != SIZE)
+    keys = [f"choice/{noise}/{seed}" for seed in SEEDS]
+    return [found[key]["scores"][str(temperature)][names] for key in keys]
 
 
 def chosen(found):
-    """Return noise, size and temperature; the other writers have the same."""
-    setting, temperature = lowest(found, [*tried(found)])
-    return *setting, temperature
+    """Return noise and temperature of the lowest mean score; all writers have them."""
+    pairs = [(noise, heat) for noise in NOISES for heat in TEMPERATURES]
+    return min(pairs, key=lambda pair: np.mean(scores(found, *pair)))
 
 
 def shown(found, method):
@@ -167,16 +152,14 @@ def noise_table(found):
 
 
 def choice_table(found):
-    """Return the scores on validation strokes by setting and temperature."""
-    settings = list(tried(found))
-    lines = head("noise", "units", *[f"temperature {heat}" for heat in TEMPERATURES])
-    best = lowest(found, settings)
-    for setting in sorted(settings):
-        cells = [str(each) for each in setting]
-        for heat in TEMPERATURES:
-            cell = spread(scores(found, setting, heat), 3)
-            cells.append(f"**{cell}**" if (setting, heat) == best else cell)
-        lines.append(row(*cells))
+    """Return the scores on validation strokes by noise and temperature."""
+    lines = head("noise", *[f"temperature {heat}" for heat in TEMPERATURES])
+    for noise in NOISES:
+        cells = [spread(scores(found, noise, heat), 3) for heat in TEMPERATURES]
+        if noise == chosen(found)[0]:
+            place = TEMPERATURES.index(chosen(found)[1])
+            cells[place] = f"**{cells[place]}**"
+        lines.append(row(str(noise), *cells))
     return lines
 
 
@@ -238,7 +221,7 @@ def draw(found):
         panel.set(aspect="equal", xticks=[], yticks=[])
     for panel, name in zip(panels[:, 0], PATHS_OF.values(), strict=True):
         panel.set_ylabel(name)
-    names = ("the picture", "nearest training picture", READER)
+    names = ("the picture", "nearest picture", READER)
     figure.legend(figure.axes[0].lines[::2], names, loc="outside lower center", ncols=3)
     figure.savefig(HERE / "handwriting_pictures.svg", metadata={"Date": None})
     plt.close(figure)

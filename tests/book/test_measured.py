@@ -673,7 +673,7 @@ def test_what_is_said_of_densities_of_strokes_holds(strokes):
 def test_what_is_said_of_written_strokes_holds(strokes):
     page = load_page("handwriting_page")
 
-    def mean(method, measure, temperature=page.SHOWN):
+    def mean(method, measure, temperature=None):
         return np.mean(page.written(strokes, method, measure, temperature))
 
     people = strokes["people/test"]
@@ -691,10 +691,29 @@ def test_what_is_said_of_written_strokes_holds(strokes):
         assert mean(method, "several") < mean(page.REGRESSION, "several")
         heat = [mean(method, "own", each) for each in page.TEMPERATURES]
         assert heat == sorted(heat)
-    for noise, said in ((0.0, "-1.19, 0.089"), (page.NOISE, "-1.16, 0.062")):
+    for noise, said in ((0.0, "-1.19, 0.089"), (page.chosen(strokes)[0], "-1.16, 0.062")):
         loss = np.mean(page.losses(strokes, page.CNN_LSTM, noise=noise))
         off = np.mean(page.written(strokes, page.CNN_LSTM, "own", noise=noise))
         assert f"{loss:.2f}, {off:.3f}" == said
+
+
+def test_what_is_said_of_paths_from_pictures_holds(strokes):
+    page = load_page("handwriting_page")
+
+    def mean(method, part, measure):
+        return np.mean([r[part][method][measure] for r in page.picture_runs(strokes)])
+
+    known = [mean(each, "known", "path") for each in (page.READER, page.COPY)]
+    assert [f"{each:.3f}" for each in known] == ["0.064", "0.074"]
+    turned = mean(page.TURNED, "known", "path")
+    assert turned == pytest.approx(known[0], abs=0.001)
+    assert min(mean(page.BEST, part, "path") for part in page.PATHS_OF) < known[0]
+    for part in page.PATHS_OF:
+        lines = {each: mean(each, part, "line") for each in (page.READER, *page.COPIES)}
+        assert min(lines, key=lines.get) == page.TURNED
+        assert lines[page.COPY] < lines[page.READER]
+    assert mean(page.READER, "unseen", "path") > 4 * known[0]
+    assert page.picture_rate(strokes) == 0.003
 
 
 # --- Captions -------------------------------------------------------------------------
