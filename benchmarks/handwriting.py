@@ -247,6 +247,7 @@ def jobs(found):
     for method in page.METHODS:
         for rate in page.RATES:
             yield f"rate/{method}/{rate}", lambda a=(method, rate): rate_loss(*a)
+    yield "choice/people", lambda: energy_score(*PARTS["train"])
     for noise in page.NOISES:
         for seed in page.SEEDS:
             yield f"choice/{noise}/{seed}", lambda a=(noise, seed): choice(found, *a)
