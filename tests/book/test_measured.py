@@ -748,6 +748,11 @@ def test_what_is_said_of_captions_holds():
         assert np.abs(np.array(beam) - exact(method)).max() < 0.01
     for method in (page.FREQUENT, page.BLIND, page.FLAT):
         assert max(exact(method).max(), exact(method, "unseen").max()) < 0.03
+    sure = {m: sorted(page.exact_of_all_seeds(found, m)) for m in page.SURE}
+    said = {page.FIRST: ["0.82", "0.91"], page.LOOKING: ["0.90", "0.93"]}
+    for method, ends in said.items():
+        assert len(sure[method]) == 6
+        assert [f"{each:.2f}" for each in (sure[method][0], sure[method][-1])] == ends
     for method in page.READ:
         rates = {r: found[f"rate/{method}/{r}"]["loss"] for r in page.RATES}
         assert page.chosen_rate(found, method) == min(rates, key=rates.get)
