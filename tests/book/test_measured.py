@@ -47,6 +47,7 @@ def found():
         "windows",
         "handwriting",
         "machines",
+        "backends",
         "forecast",
     ],
 )
@@ -843,6 +844,12 @@ def test_what_is_said_of_several_processes_holds():
                 for network in ("1 Gbit/s", "100 Gbit/s")
             )
             assert slow <= fast <= machines
+    for network in page.NETWORKS.values():
+        for kind, said in ((page.LSTM, 2), (page.CNN, 3)):
+            four, sixteen = (page.gain(found, kind, 4096, m, network) for m in (4, 16))
+            assert four == pytest.approx(said, abs=0.25)
+            assert sixteen < four
+            assert page.gain(found, kind, 256, 4, network) < 1
     rates = {
         way: page.SAMPLES / np.median(found["formats"][way])
         for way in (page.NPY, page.NPZ, page.PACKED, page.RECORDS)
