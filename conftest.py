@@ -1,5 +1,6 @@
 """What every test run needs, notebooks included."""
 
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 # machine may be from it.
 RESULT = re.compile(r"(-?\d+(?:\.\d+)?) ± (\d+(?:\.\d+)?)")
 seconds: dict[str, float] = defaultdict(float)
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # this process runs many notebooks
+    from tools.forked_kernels import use_forked_kernels
+
+    use_forked_kernels()
 
 
 class Banded(str):

@@ -32,7 +32,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import cnnseq_helpers as helpers
-from cnnseq_helpers.converting.mixing import mix_series
+from cnnseq_helpers.converting.distilling import mix_series
 
 RESULTS = Path(__file__).with_suffix(".json")
 SEEDS, RATES = (0, 1, 2), (1e-3, 3e-3)

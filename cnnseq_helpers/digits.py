@@ -7,6 +7,7 @@ every machine makes the same clips, to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,13 @@ _STEPS_A_PIXEL = 8
 
 _CLIPS_AT_ONCE = 250
 
-_FIRST_TEST_IMAGE = 1500
+_PARTS = {"train": slice(1500), "test": slice(1500, None)}
 
-_FIRST_VALIDATION_IMAGE = 1200  # for captions, which have a part of their own for it
+_CAPTIONED_PARTS = {
+    "train": slice(1200),
+    "validation": slice(1200, 1500),
+    "test": slice(1500, None),
+}
 
 _NAMES = (
     "a zero, a one, a two, a three, a four, a five, a six, a seven, an eight, a nine"
@@ -100,7 +105,7 @@ def moving_digits(
     doing = "moving_digits"
     n, frames, size = _check_sizes(doing, n, frames, size)
     digits = check_whole(doing, "digits", digits)
-    glyphs = _glyphs(doing, size, split)
+    glyphs, _ = _glyphs(doing, size, split)
     random = _generator(doing, seed, split)
     shape = (n, digits)
     images = random.integers(len(glyphs), size=shape)
@@ -150,7 +155,7 @@ def drifting_digits(
     """
     doing = "drifting_digits"
     n, frames, size = _check_sizes(doing, n, frames, size)
-    glyphs = _glyphs(doing, size, split)
+    glyphs, _ = _glyphs(doing, size, split)
     random = _generator(doing, seed, split)
     images = random.integers(len(glyphs), size=(n, 1))
     labels = random.integers(len(DIRECTIONS), size=n)
@@ -212,7 +217,7 @@ def captioned_digits(
     n, frames, size = _check_sizes(doing, n, frames, size)
     if pairs not in ("seen", "unseen"):
         raise ValueError(f"{doing} expected pairs 'seen' or 'unseen', got {pairs!r}.")
-    glyphs, digits = _captioned_glyphs(doing, size, split)
+    glyphs, digits = _glyphs(doing, size, split, _CAPTIONED_PARTS)
     random = _generator(doing, seed, split)
     images = random.integers(len(glyphs), size=(n, 1))
     chosen = random.choice(_TURNS[pairs], size=n)
@@ -260,46 +265,26 @@ def _generator(doing: str, seed: int, split: str) -> np.random.Generator:
     )
 
 
-def _glyphs(doing: str, size: int, split: str) -> NDArray[np.float32]:
-    """Return the digits (image, height, width) of a part, enlarged to fit."""
-    parts = {
-        "train": slice(_FIRST_TEST_IMAGE),
-        "test": slice(_FIRST_TEST_IMAGE, None),
-    }
-    if split not in list(parts):
-        raise ValueError(
-            f"{doing} expected split 'train' or 'test', got {split!r}. For a "
-            "validation set, take other seeds."
-        )
-    return _enlarged(_digits(doing).images[parts[split]], size)
-
-
-def _captioned_glyphs(
-    doing: str, size: int, split: str
+def _glyphs(
+    doing: str, size: int, split: str, parts: Mapping[str, slice] = _PARTS
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the digits (image, height, width) of a part, and which they are."""
-    parts = {
-        "train": slice(_FIRST_VALIDATION_IMAGE),
-        "validation": slice(_FIRST_VALIDATION_IMAGE, _FIRST_TEST_IMAGE),
-        "test": slice(_FIRST_TEST_IMAGE, None),
-    }
+    """Return the digits (image, height, width) of a part, enlarged to fit, and which.
+
+    They are those that scikit-learn ships.
+    """
     if split not in list(parts):
-        raise ValueError(
-            f"{doing} expected split 'train', 'validation' or 'test', got {split!r}."
-        )
-    digits = _digits(doing)
-    return _enlarged(digits.images[parts[split]], size), digits.target[parts[split]]
-
-
-def _digits(doing: str) -> Any:
-    """Return the images and labels that scikit-learn ships."""
+        *others, last = map(repr, parts)
+        cure = "" if parts is not _PARTS else " For a validation set, take other seeds."
+        known = f"{', '.join(others)} or {last}"
+        raise ValueError(f"{doing} expected split {known}, got {split!r}.{cure}")
     sklearn = require(
         "sklearn.datasets",
         f"{doing} takes the digits from",
         package="scikit-learn",
         extra="data",
     )
-    return sklearn.load_digits()
+    digits = sklearn.load_digits()
+    return _enlarged(digits.images[parts[split]], size), digits.target[parts[split]]
 
 
 def _enlarged(images: NDArray[Any], size: int) -> NDArray[np.float32]:

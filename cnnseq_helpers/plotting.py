@@ -59,17 +59,13 @@ def use_book_style() -> None:
         set_matplotlib_formats("svg", metadata={"Date": None})
 
 
-def plot_recordings(
-    data: Dataset, split: str = "train", *, seconds_per_step: float
-) -> Figure:
+def plot_recordings(data: Dataset, *, seconds_per_step: float) -> Figure:
     """Draw the first recording of each class: a row a class, a column a sensor.
 
     Parameters
     ----------
     data : Dataset
-        Channels named "sensor axis", as in ``"gyroscope x"``.
-    split : {"train", "test"}
-        Where the recordings are taken from.
+        Channels named "sensor axis", as in ``"gyroscope x"``; of its training set.
     seconds_per_step : float
         Seconds from one step to the next.
 
@@ -81,7 +77,7 @@ def plot_recordings(
     Raises
     ------
     ValueError
-        If there is no such split, or it has no recording of a class.
+        If a class has no recording.
 
     Examples
     --------
@@ -90,7 +86,6 @@ def plot_recordings(
     >>> len(figure.axes)
     8
     """
-    x, y = data.split(split)
     sensors = list(dict.fromkeys(name.split()[0] for name in data.channel_names))
     figure: Figure
     figure, panels = _pyplot().subplots(
@@ -104,12 +99,12 @@ def plot_recordings(
     )
     lines: dict[str, Any] = {}
     for label, row in enumerate(panels):
-        if label not in y:
+        if label not in data.y_train:
             raise ValueError(
                 "plot_recordings expected a recording of each class, got none of "
-                f"{data.class_names[label]!r} in {split!r}. Leave it out of data."
+                f"{data.class_names[label]!r}. Leave it out of data."
             )
-        recording = x[np.flatnonzero(y == label)[0]]
+        recording = data.x_train[np.flatnonzero(data.y_train == label)[0]]
         for sensor, panel in zip(sensors, row, strict=True):
             for channel, name in enumerate(data.channel_names):
                 if name.split()[0] == sensor:

@@ -258,10 +258,25 @@ def check_whole(doing: str, name: str, value: Any, at_least: int = 1) -> int:
     return number
 
 
+def sizes_fit(shape: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Tell whether two shapes may be the same; None fits any size."""
+    pairs = zip(shape, other, strict=False)
+    return len(shape) == len(other) and all(a == b or None in (a, b) for a, b in pairs)
+
+
 def is_mask_of(mask_shape: Sequence[Any], shape: Sequence[Any]) -> bool:
-    """Tell whether a mask may be (batch, time) of a series; None fits any size."""
-    pairs = zip(mask_shape, shape, strict=False)
-    return len(mask_shape) == 2 and all(a == b or None in (a, b) for a, b in pairs)
+    """Tell whether a mask may be (batch, time) of a series."""
+    return len(mask_shape) == 2 and sizes_fit(mask_shape, shape[:2])
+
+
+def as_array(given: Any) -> Any:
+    """Return an array; one without axes if it has no such shape."""
+    import numpy as np
+
+    try:
+        return np.asarray(given)
+    except ValueError:  # sequences of different lengths
+        return np.array(None)
 
 
 # --- Arguments of models --------------------------------------------------------------

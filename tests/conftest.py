@@ -35,6 +35,15 @@ def sampled(cases, every):
     ]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    # One worker builds the book, or prints it, while others test what needs no page:
+    # else all would reach the pages at once, and wait.
+    pages = [item.path for item in items if "html" in getattr(item, "fixturenames", ())]
+    first = [path for path in pages if path.name == "test_pdf.py"] or pages[:1]
+    items.sort(key=lambda item: (item.path not in first, item.path in pages))
+
+
 def pytest_terminal_summary(terminalreporter):
     if find_browser() is None:
         terminalreporter.write_line(f"Browser tests were skipped. {NOT_FOUND}")

@@ -21,7 +21,7 @@ from sphinx.transforms import SphinxTransform
 
 import cnnseq_helpers
 from cnnseq_helpers.datasets import Dataset, Series
-from cnnseq_helpers.deploying.exported import ExportedModel
+from cnnseq_helpers.deploying.exporting import ExportedModel
 from cnnseq_helpers.deploying.streaming import Stream
 from cnnseq_helpers.forecasting import Windows
 from cnnseq_helpers.padding.buckets import BucketBatches

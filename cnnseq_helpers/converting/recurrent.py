@@ -7,19 +7,16 @@ from typing import Any, NamedTuple
 from keras import layers
 
 from ..shapes import ShapeError
-from ..tracing.graph import is_model, layers_of, nodes_in_order
-
-_LAYERS = (layers.LSTM, layers.GRU, layers.SimpleRNN)
-
-_CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
-
-_CONV_LSTMS = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
-
-_ATTENTION = (
-    layers.AdditiveAttention,
-    layers.Attention,
-    layers.GroupQueryAttention,
-    layers.MultiHeadAttention,
+from ..tracing.graph import (
+    ATTENTION,
+    CELLS,
+    CONV_LSTMS,
+    RECURRENT,
+    is_known,
+    is_made_of,
+    is_model,
+    layers_of,
+    nodes_in_order,
 )
 
 _DOING = "to_cnn1d"
@@ -136,21 +133,20 @@ def _cells(layer: Any) -> list[Any]:
 
 
 def _refuse_kind(named: Any, layer: Any) -> None:
-    if isinstance(layer, _CONV_LSTMS):
+    if is_made_of(layer, CONV_LSTMS):
         raise _refusal(
             named,
             "convolves along height and width too. Convolve frame by frame first, "
             "BatchApply(cnn), and let an LSTM read the features",
         )
-    known = type(layer) in _LAYERS or type(layer) is layers.RNN
-    if not known:
+    if not is_known(layer) or type(layer).__name__ not in RECURRENT | {"RNN"}:
         raise _refusal(
             named,
             "is no recurrent layer of Keras's own, so what it does is not known. Put "
             "LSTM, GRU, SimpleRNN or an RNN of their cells in its place",
         )
     for cell in _cells(layer):
-        if type(cell) not in _CELLS:
+        if not is_known(cell) or type(cell).__name__ not in CELLS:
             raise _refusal(
                 named,
                 f"has a cell of its own, {type(cell).__name__}, so what it does is not "
@@ -185,7 +181,7 @@ def _survey(model: Any, calls: dict[int, Calls], masked: bool, fed: bool) -> Non
             continue
         fed = any(id(x) in after for x in node.input_tensors)
         mask = masked or node.arguments.kwargs.get("mask") is not None
-        if fed and isinstance(operation, _ATTENTION):
+        if fed and is_made_of(operation, ATTENTION):
             raise _refusal(
                 operation,
                 "compares states of a recurrent layer, and convolutions give none to "

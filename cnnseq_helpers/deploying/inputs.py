@@ -9,21 +9,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shapes import ShapeError, name_axes
+from ..shapes import ShapeError, as_array, name_axes, sizes_fit
 from ..tracing.graph import input_structure
 
 
-def as_array(given: Any, doing: str) -> NDArray[Any]:
-    """Return what is given as an array; one without axes if it has no such shape."""
+def read_array(given: Any, doing: str) -> NDArray[Any]:
+    """Return an array, one without axes if it has no such shape; or refuse its mask."""
     if isinstance(given, np.ma.MaskedArray):
         raise TypeError(
             f"{doing} expected an array without a mask of its own, got a masked array. "
             "Give x.filled(0), and which steps are real as an input of the model."
         )
-    try:
-        return np.asarray(given)
-    except ValueError:  # sequences of different lengths
-        return np.array(None)
+    array: NDArray[Any] = as_array(given)
+    return array
 
 
 def out_of_list(given: Any, symbol: Any) -> Any:
@@ -103,9 +101,8 @@ def _in_order(model: Any, x: dict[str, Any]) -> list[Any]:
 
 
 def _read_input(wanted: Any, given: Any) -> Any:
-    array = as_array(given, "export_model")
-    sizes = zip(array.shape, wanted.shape, strict=False)
-    if array.ndim != len(wanted.shape) or any(b not in (None, a) for a, b in sizes):
+    array = read_array(given, "export_model")
+    if not sizes_fit(array.shape, wanted.shape):
         raise ShapeError(
             f"export_model expected x for the input {wanted.name} to be "
             f"{name_axes(wanted.shape)}, got {array.shape}. Give sequences of the "

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from ..tracing.reach import left_padding
+
 State = dict[str, Any]
 
 
@@ -256,20 +258,6 @@ class Shares(Windows):
         here = ops.cast(real[:, self.layer.reach : last : self.stride, None], "float32")
         signs = self.layer.sum_signs(steps, here, self.mask is not None)
         return ops.concatenate([ops.sum(here, axis=1), signs], axis=-1)[:, None]
-
-
-def left_padding(layer: Any, reach: int, length: int | None) -> int | None:
-    """Return the padding in front; None where it depends on the unknown length."""
-    stride = int(layer.strides[0])
-    if layer.padding == "causal":
-        return reach - 1
-    if layer.padding == "valid":
-        return 0
-    if stride == 1 or type(layer).__name__.startswith("Masked"):
-        return max(reach - stride, 0) // 2
-    rests = range(stride) if length is None else [length % stride]
-    found = {max(reach - (rest or stride), 0) // 2 for rest in rests}
-    return found.pop() if len(found) == 1 else None
 
 
 # --- Parts of a sequence --------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from ..shapes import ShapeError, check_whole, name_axes
+from ..shapes import ShapeError, check_whole, name_axes, sizes_fit
 
 # So many deviations from a Gaussian count as more: the square stays finite in float32.
 _FAR = 1e6
@@ -257,10 +257,7 @@ def _components(doing: str, parameters: Any, channels: int) -> int:
 def _check_targets(y_true: Any, y_pred: Any, channels: int) -> None:
     """Refuse targets that would be broadcast against the mixtures."""
     wanted, shape = (*y_pred.shape[:-1], channels), tuple(y_true.shape)
-    pairs = zip(shape, wanted, strict=False)
-    if len(shape) != len(wanted) or any(
-        a != b and None not in (a, b) for a, b in pairs
-    ):
+    if not sizes_fit(shape, wanted):
         raise ShapeError(
             f"MixtureLoss expected targets {name_axes(wanted)}, one value a channel "
             f"for each mixture, got {name_axes(shape)}. Head and loss need as many "

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..shapes import ShapeError, check_whole
+from ..shapes import ShapeError, as_array, check_whole
 
 
 def stroke_moves(strokes: Iterable[Any], steps: int = 40) -> NDArray[np.float32]:
@@ -68,10 +68,7 @@ def _resample(points: NDArray[Any], steps: int) -> NDArray[Any]:
 
 def _check_stroke(number: int, stroke: Any) -> NDArray[np.float64]:
     """Return the points of a stroke (time, channels), if it can be learnt from."""
-    try:
-        points = np.asarray(stroke)
-    except ValueError:
-        points = np.array(None)
+    points: NDArray[Any] = as_array(stroke)
     if points.dtype.kind not in "iuf":
         raise TypeError(
             f"stroke_moves expected numbers in stroke {number}, (time, channels), got "

@@ -24,11 +24,9 @@ def pad_batch(
     sequences: Iterable[Any],
     *,
     length: int | None = None,
-    multiple_of: int | None = None,
-    value: float = 0.0,
     dtype: DTypeLike = "float32",
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Pad sequences at the end to one length, and tell which steps are real.
+    """Pad sequences with zeros at the end to one length, and tell which steps are real.
 
     Parameters
     ----------
@@ -38,10 +36,6 @@ def pad_batch(
         which each row is a sequence.
     length : int, optional
         Steps to pad to; those of the longest sequence if not given.
-    multiple_of : int, optional
-        Pad on to a whole multiple of this many steps, for fewer different shapes.
-    value : float
-        What to write in padded steps. The masked layers do not look at it.
     dtype : dtype
         Type of the result. Floats may be rounded to the nearest it has; whatever else
         would change a number of an array is an error. (Of a nested list NumPy makes an
@@ -72,7 +66,7 @@ def pad_batch(
     >>> mask.tolist()
     [[True, True, True], [True, False, False]]
     """
-    return pad_arrays(as_arrays(sequences), length, multiple_of, value, dtype)
+    return pad_arrays(as_arrays(sequences), length, dtype)
 
 
 def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]:
@@ -102,8 +96,6 @@ def as_arrays(sequences: Any, what: str = "sequence") -> dict[int, NDArray[Any]]
 def pad_arrays(
     arrays: Mapping[int, NDArray[Any]],
     length: int | None = None,
-    multiple_of: int | None = None,
-    value: float = 0.0,
     dtype: DTypeLike = "float32",
     what: str = "sequence",
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -113,18 +105,15 @@ def pad_arrays(
         for number, array in arrays.items():
             _check_kept(f"{what} {number}", array, dtype)
     lengths = np.array([len(array) for array in arrays.values()])
-    steps = _padded_length(list(arrays), lengths, length, multiple_of)
+    steps = _padded_length(list(arrays), lengths, length)
     behind = next(iter(arrays.values())).shape[1:]
     x = np.zeros((len(arrays), steps, *behind), dtype)
-    fill = _check_value(value, dtype)
-    if fill != 0:
-        x[:] = fill
     with np.errstate(over="ignore"):
         for row, array in zip(x, arrays.values(), strict=True):
             row[: len(array)] = array
     mask = np.arange(steps) < lengths[:, None]
     if dtype.kind == "f":
-        _check_finite(what, x, mask, arrays)
+        _check_finite(what, x, arrays)
     return x, mask
 
 
@@ -223,30 +212,8 @@ def _check_kept(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> None:
             )
 
 
-def _check_value(value: Any, dtype: np.dtype[Any]) -> Any:
-    given = np.asarray(value)
-    if given.ndim or given.dtype.kind not in "biuf":
-        raise TypeError(
-            f"pad_batch expected value to be one real number, got {value!r}. Leave it "
-            "at 0: the masked layers do not look at it."
-        )
-    with np.errstate(all="ignore"):
-        cast = given.astype(dtype)
-    rounded = given.dtype.kind == dtype.kind == "f"
-    rounded = rounded and (np.isfinite(cast) or not np.isfinite(given))
-    if not rounded and (not np.isfinite(cast) or int(cast) != given):
-        raise ValueError(
-            f"pad_batch expected a value that {dtype.name} can hold, got {value!r}. "
-            "Change value or dtype."
-        )
-    return cast
-
-
 def _padded_length(
-    numbers: list[int],
-    lengths: NDArray[np.int64],
-    length: int | None,
-    multiple_of: int | None,
+    numbers: list[int], lengths: NDArray[np.int64], length: int | None
 ) -> int:
     steps = longest = int(lengths.max())
     if length is not None:
@@ -257,23 +224,17 @@ def _padded_length(
                 f"sequence {numbers[lengths.argmax()]}, got {steps}. Give a larger "
                 f"length, or cut by yourself what you can do without: [:{steps}]."
             )
-    if multiple_of is not None:
-        multiple = check_whole("pad_batch", "multiple_of", multiple_of)
-        steps = -(-steps // multiple) * multiple
     return steps
 
 
 def _check_finite(
-    what: str,
-    x: NDArray[Any],
-    mask: NDArray[np.bool_],
-    arrays: Mapping[int, NDArray[Any]],
+    what: str, x: NDArray[Any], arrays: Mapping[int, NDArray[Any]]
 ) -> None:
     """Refuse NaN and infinities, which one step of training spreads to all weights."""
     with np.errstate(all="ignore"):
         if np.isfinite(np.dot(x.ravel(), x.ravel())):
             return  # the sum of squares is quicker, and finite only if all are
-    wrong = ~np.isfinite(x) & mask.reshape(*mask.shape, *[1] * (x.ndim - 2))
+    wrong = ~np.isfinite(x)
     if not wrong.any():
         return
     row, *place = np.unravel_index(wrong.argmax(), x.shape)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..shapes import ShapeError, check_whole
+from ..shapes import ShapeError, as_array, check_whole
 
 # With more different lengths than these, the boundaries are chosen among so many
 # quantiles and the longest ones, of which a single one may cost much padding.
@@ -54,7 +54,7 @@ def bucket_boundaries(
     """
     num_buckets = check_whole("bucket_boundaries", "num_buckets", num_buckets)
     min_samples = check_whole("bucket_boundaries", "min_samples", min_samples)
-    ordered = np.sort(_check_lengths("bucket_boundaries", lengths))
+    ordered = np.sort(_check_lengths(lengths))
     ends = np.unique(ordered)
     if len(ends) > _QUANTILES + _LONGEST:
         shares = np.linspace(0, 1, _QUANTILES)
@@ -82,19 +82,17 @@ def bucket_boundaries(
     return boundaries[::-1]
 
 
-def _check_lengths(doing: str, lengths: Any) -> NDArray[np.int64]:
-    try:
-        array = np.asarray(lengths)
-    except ValueError:  # the sequences themselves, perhaps
-        array = np.empty(0)
+def _check_lengths(lengths: Any) -> NDArray[np.int64]:
+    array: NDArray[Any] = as_array(lengths)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu":
         raise ShapeError(
-            f"{doing} expected the steps of each sequence, whole numbers in one list, "
-            f"got {lengths!r:.100}. From sequences: [len(each) for each in sequences]."
+            "bucket_boundaries expected the steps of each sequence, whole numbers in "
+            f"one list, got {lengths!r:.100}. From sequences: [len(each) for each in "
+            "sequences]."
         )
     if array.min() < 1:
         raise ShapeError(
-            f"{doing} expected at least one step in each sequence, got "
+            "bucket_boundaries expected at least one step in each sequence, got "
             f"{array.min()} in sequence {array.argmin()}. Leave it out."
         )
     return array.astype(np.int64)

@@ -146,7 +146,8 @@ def bucket_batches(
     [((2, 5, 3), [0, 0]), ((2, 10, 3), [1, 1])]
     """
     batch_size = check_whole("bucket_batches", "batch_size", batch_size)
-    _check_seed(seed)
+    if seed is not None:
+        check_whole("bucket_batches", "seed", seed, at_least=0)
     arrays = as_arrays(sequences)
     steps = np.array([len(array) for array in arrays.values()])
     whole, per_step = _check_labels(labels, steps)
@@ -168,11 +169,6 @@ def bucket_batches(
             bucket["weights"] = mask.astype(np.float32)
         buckets.append(bucket)
     return BucketBatches(buckets, batch_size, seed)
-
-
-def _check_seed(seed: Any) -> None:
-    if seed is not None:
-        check_whole("bucket_batches", "seed", seed, at_least=0)
 
 
 def _check_labels(

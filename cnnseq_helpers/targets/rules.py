@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..shapes import name_axes
-from ..tracing.graph import RECURRENT, Link, Shape
+from ..tracing.graph import POINTWISE, RECURRENT, Link, Shape
 from .fixes import Finding
 from .labels import (
     Case,
@@ -411,11 +411,6 @@ def _per_step_output(case: Case) -> Finding | None:
     return Finding("per-step-output", why, facts)
 
 
-_STEPWISE = set(
-    "Activation BatchNormalization Dense Dropout LayerNormalization LeakyReLU ReLU "
-    "Softmax".split()
-)
-
 _RECURRENT = RECURRENT | {"Bidirectional"}
 
 
@@ -425,7 +420,7 @@ def _stepwise_recurrent(case: Case) -> Any:
         kind = type(link.operation).__name__
         if kind in _RECURRENT:
             return link.operation if link.operation.return_sequences else None
-        if kind not in _STEPWISE:
+        if kind not in POINTWISE:
             return None
     return None
 

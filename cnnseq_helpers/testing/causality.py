@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from ..shapes import ShapeError
 from ..tracing.graph import forget
 from .probing import (
+    add_noise,
     as_wide_floats,
+    build,
     check_layer,
     differences,
     takes_mask,
@@ -88,7 +90,7 @@ and 1 of 3 earlier output steps moved, the first 2; step 2 of sequence 0 moved b
     """
     check_layer(model, CHECK)
     x = check_inputs(x)
-    build_as_is(model, x)
+    build(model, x, lambda: _run(model, x))
     with uneven_weights(model, trainable_only=True):
         watch(model, x, tolerance)
 
@@ -133,17 +135,6 @@ def check_inputs(x: Any) -> Any:
             "lists, x[np.newaxis] a batch of one sequence."
         )
     return x
-
-
-def build_as_is(model: Any, x: Any) -> None:
-    """Build what is not built yet; a Sequential for any number of steps."""
-    if model.built:
-        return
-    if isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
-        model.build((None, None, *x.shape[2:]))
-    else:
-        _run(model, x)
-        forget(model)
 
 
 def _run(model: Any, x: Any) -> list[NDArray[Any]]:
@@ -303,10 +294,7 @@ def _replace(
     """Return other values for the steps from this one on."""
     x, frames, order = series
     if x.dtype.kind == "f" and (size or len(frames) == 1):
-        noise = random.normal(size=x[:, step:].shape)
-        noise *= (size or 1) * float(np.abs(x[np.isfinite(x)]).max(initial=1))
-        largest = float(np.finfo(x.dtype).max)
-        return np.clip(x[:, step:] + noise, -largest, largest)
+        return add_noise(x[:, step:], size or 1, x, random)
     # Each frame becomes another one: a token stays one that the model knows.
     shift = random.integers(min(1, len(frames) - 1), len(frames), order[:, step:].shape)
     other: NDArray[Any] = frames[(order[:, step:] + shift) % len(frames)]

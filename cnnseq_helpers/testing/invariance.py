@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import ShapeError
-from .probing import build, check_layer, differences, run, uneven_weights
+from .probing import add_noise, build, check_layer, differences, run, uneven_weights
 
 
 def assert_padding_invariant(
@@ -69,8 +69,9 @@ MaskedConv1D.
     """
     x, mask = np.asarray(x), np.asarray(mask)
     check_padded(x, mask)
-    build(model, x, mask, DOING)
-    check_model(model)
+    check_layer(model, DOING)
+    build(model, x, lambda: run(model, x, mask, DOING))
+    check_length(model)
     lengths = mask.sum(axis=1).tolist()
     with uneven_weights(model):
         alone = [
@@ -112,9 +113,8 @@ def check_padded(x: NDArray[Any], mask: NDArray[Any]) -> None:
         )
 
 
-def check_model(model: Any) -> None:
-    """Refuse what has no weights to read, and models of one length only."""
-    check_layer(model, DOING)
+def check_length(model: Any) -> None:
+    """Refuse models of one length only."""
     for each in keras.tree.flatten(getattr(model, "inputs", None) or []):
         if len(each.shape) > 1 and each.shape[1] is not None:
             raise ShapeError(
@@ -130,10 +130,8 @@ def refill(x: NDArray[Any], mask: NDArray[np.bool_], fill: str) -> NDArray[Any]:
     if fill == "zeros":
         filled[~mask] = 0
     elif x.dtype.kind == "f":
-        garbage = np.random.default_rng(0).normal(size=filled[~mask].shape)
-        garbage *= 10 * max(float(np.abs(x[mask]).max()), 1)
-        largest = float(np.finfo(x.dtype).max)
-        filled[~mask] = np.clip(garbage, -largest, largest)
+        nothing = np.zeros_like(filled[~mask])
+        filled[~mask] = add_noise(nothing, 10, x[mask], np.random.default_rng(0))
     else:  # a token must stay one that the model knows
         real = x[mask]
         filled[~mask] = real[

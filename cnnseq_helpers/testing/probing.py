@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..shapes import ShapeError
-from ..tracing.graph import rnn_states
+from ..tracing.graph import forget, rnn_states
 
 
-def build(model: Any, x: NDArray[Any], mask: NDArray[Any] | None, doing: str) -> None:
-    """Build what is not built yet, for any number of steps."""
-    if isinstance(model, keras.Sequential) and not model.built:
+def build(model: Any, x: Any, call: Callable[[], Any]) -> None:
+    """Build what is not built yet by a call; a Sequential for any number of steps."""
+    if model.built:
+        return
+    if isinstance(model, keras.Sequential) and isinstance(x, np.ndarray):
         model.build((None, None, *x.shape[2:]))
-    elif isinstance(model, keras.Layer) and not model.built:
-        run(model, x, mask, doing)
+    else:
+        call()
+        forget(model)
 
 
 def check_layer(model: Any, doing: str) -> None:
@@ -89,6 +92,16 @@ def uneven_weights(model: Any, *, trainable_only: bool = False) -> Iterator[None
     finally:
         for variable, value in kept:
             variable.assign(value)
+
+
+def add_noise(
+    x: NDArray[Any], size: float, values: NDArray[Any], random: np.random.Generator
+) -> NDArray[Any]:
+    """Add noise to floats, so many times as large as the largest of some values."""
+    scale = size * float(np.abs(values[np.isfinite(values)]).max(initial=1))
+    largest = float(np.finfo(x.dtype).max)
+    noise = scale * random.normal(size=x.shape)
+    return np.clip(x + noise, -largest, largest).astype(x.dtype)
 
 
 def differences(

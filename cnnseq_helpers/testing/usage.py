@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..shapes import ShapeError
 from ..tracing.graph import forget
-from .probing import build, check_layer, run, uneven_weights
+from .probing import add_noise, build, check_layer, run, uneven_weights
 
 _DOING = "assert_uses_input"
 
@@ -81,7 +81,7 @@ or change these layers. Data far from 0 saturate recurrent ones: scale x.
     """
     check_layer(model, _DOING)
     x, mask = _check_input(x, mask)
-    build(model, x, mask, _DOING)
+    build(model, x, lambda: run(model, x, mask, _DOING))
     with uneven_weights(model, trainable_only=True):
         _check_outputs(model, x, mask, _outputs(model, x, mask))
         for number, sequence in enumerate(x):
@@ -219,10 +219,7 @@ def _others(
 ) -> NDArray[Any]:
     """Return other values of the same kind, everywhere."""
     if x.dtype.kind == "f" and (size or len(values) < 2):
-        largest = float(np.finfo(x.dtype).max)
-        scale = (size or 1) * float(np.abs(values[np.isfinite(values)]).max(initial=1))
-        noise = scale * random.normal(size=x.shape)
-        return np.clip(x + noise, -largest, largest).astype(x.dtype)
+        return add_noise(x, size or 1, values, random)
     shift = random.integers(1, len(values), x.shape)
     other: NDArray[Any] = values[(np.searchsorted(values, x) + shift) % len(values)]
     return other

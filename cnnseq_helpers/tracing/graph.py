@@ -21,6 +21,8 @@ Relied on, as in Keras 3.8 to 3.15:
 
 from __future__ import annotations
 
+import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,7 +183,25 @@ NORMALIZATIONS = {"BatchNormalization", "LayerNormalization", "RMSNormalization"
 
 RECURRENT = {"GRU", "LSTM", "SimpleRNN"}
 
-ANY_RECURRENT = RECURRENT | {"RNN"} | _each_rank("ConvLSTM")
+CONV_LSTMS = _each_rank("ConvLSTM")
+
+ANY_RECURRENT = RECURRENT | {"RNN"} | CONV_LSTMS
+
+CELLS = {f"{kind}Cell" for kind in RECURRENT}
+
+# In these, gates scale and mix what the activation gives.
+GATED_CELLS = {"ConvLSTMCell", "GRUCell", "LSTMCell"}
+
+ATTENTION = set(
+    "AdditiveAttention Attention GroupedQueryAttention MultiHeadAttention".split()
+)
+
+# The mean or maximum of a series.
+SUMMARIES = {
+    f"{masked}Global{which}Pooling1D"
+    for masked in ("", "Masked")
+    for which in ("Average", "Max")
+}
 
 WITH_ACTIVATION = CONVOLUTIONS | TRANSPOSED | {"Activation", "Dense", "EinsumDense"}
 
@@ -211,15 +231,34 @@ STEPWISE = (
     )
 )
 
+# What stands between a recurrent layer and a head, and leaves the steps apart.
+POINTWISE = set(
+    "Activation BatchNormalization Dense Dropout LayerNormalization LeakyReLU ReLU "
+    "Softmax".split()
+)
+
+# keras.ops that work element by element.
+ELEMENTWISE = set(
+    "Abs Absolute Cast Clip Divide Equal Exp Gelu Greater GreaterEqual HardSigmoid "
+    "LeakyRelu Less LessEqual Log Log1p LogicalAnd LogicalNot LogicalOr Negative "
+    "Power Reciprocal Selu Sigmoid Sign Silu Softplus Softsign Sqrt Square Tanh "
+    "TrueDivide Where".split()
+)
+
 WHOLE_SEQUENCE = (
     ANY_RECURRENT
+    | ATTENTION
+    | SUMMARIES
     | _each_rank("GlobalAveragePooling", "GlobalMaxPooling")
-    | set(
-        "AdditiveAttention Attention Bidirectional Flatten GroupNormalization "
-        "GroupedQueryAttention MaskedGlobalAveragePooling1D MaskedGlobalMaxPooling1D "
-        "MultiHeadAttention".split()
-    )
+    | {"Bidirectional", "Flatten", "GroupNormalization"}
 )
+
+# Whose weights cost no multiplication that is counted ...
+FREE = NORMALIZATIONS | {"Embedding", "GroupNormalization", "Normalization", "PReLU"}
+
+# ... and parts of the names of those whose kernels do not meet each output step once,
+# or that multiply without a kernel.
+UNCOUNTED = ("Attention", "ConvLSTM", "EinsumDense", "Transpose")
 
 ROW_BY_ROW = (
     (STEPWISE - {"Any", "NotEqual"})
@@ -236,6 +275,11 @@ ROW_BY_ROW = (
 def is_known(operation: Any) -> bool:
     """Tell whether an operation is one of Keras's own or of this package's."""
     return type(operation).__module__.split(".")[0] in KNOWN_PACKAGES
+
+
+def is_made_of(layer: Any, kinds: set[str]) -> bool:
+    """Tell whether a layer is of one of these kinds, or of a class derived from one."""
+    return not kinds.isdisjoint(each.__name__ for each in type(layer).__mro__)
 
 
 # --- From an output back to the input -------------------------------------------------
@@ -341,3 +385,52 @@ def functional_of(model: Any) -> keras.Model:
     if not isinstance(model, keras.Sequential):
         ends = (model.input, model.output)
     return keras.Model(*ends, name=model.name)
+
+
+def copy_of(model: Any, doing: str) -> keras.Model:
+    """Return a Functional copy, which nothing that is done to the model changes."""
+    kinds = {type(each).__name__: type(each) for each in layers_of(model)}
+    try:
+        with keras.saving.custom_object_scope(kinds), _named_plainly(model):
+            return copy.deepcopy(functional_of(model))
+    except Exception as error:
+        raise ValueError(
+            f"{doing} copies the model, as saving and loading does, and expected to be "
+            f"able to, but got {type(error).__name__}: {error} Register functions and "
+            "layers of your own: keras.saving.register_keras_serializable."
+        ) from error
+
+
+def is_named_plainly(model: Any) -> bool:
+    """Tell whether TensorFlow takes the names of a model and its layers in graphs."""
+    return all(layer.name == plain_name(layer.name) for layer in _named(model))
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a layer as TensorFlow takes it in a graph."""
+    plain = re.sub(r"[^\w.\\/>-]", "_", name, flags=re.ASCII)
+    return plain if re.match(r"[a-zA-Z0-9.]", plain) else f"x{plain}"
+
+
+@contextmanager
+def _named_plainly(model: Any) -> Iterator[None]:
+    """Let layers have names that TensorFlow takes, for a while."""
+    before = [(layer, layer.name) for layer in _named(model)]
+    taken = {name for _, name in before}
+    try:
+        for layer, name in before:
+            plain, number = plain_name(name), 2
+            while plain != name and plain in taken:
+                plain, number = f"{plain_name(name)}_{number}", number + 1
+            taken.add(plain)
+            layer.name = plain
+        yield
+    finally:
+        for layer, name in before:
+            layer.name = name
+
+
+def _named(model: Any) -> list[Any]:
+    """Return a model and its layers but for inputs, whose names are the user's."""
+    inputs = keras.layers.InputLayer
+    return [each for each in layers_of(model) if not isinstance(each, inputs)]

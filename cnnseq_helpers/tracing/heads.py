@@ -19,6 +19,7 @@ from .graph import (
     ANY_RECURRENT,
     CONVOLUTIONS,
     DEPTHWISE,
+    GATED_CELLS,
     KEEPS_UNITS,
     MOVES_UNITS,
     NORMALIZATIONS,
@@ -109,9 +110,6 @@ def _named(activation: Any) -> str:
 
 # --- Recurrent layers -----------------------------------------------------------------
 
-# In these, gates scale and mix what the activation gives.
-_GATED = {"ConvLSTMCell", "GRUCell", "LSTMCell"}
-
 _SOFTMAX = {"softmax", "sparsemax"}
 
 _SIGMOID = {"hardsigmoid", "sigmoid"}
@@ -131,7 +129,7 @@ def _one_way(layer: Any) -> str:
     while type(cell).__name__ == "StackedRNNCells":
         cell = cell.cells[-1]
     kind = type(cell).__name__
-    if not is_known(cell) or kind not in _GATED | {"SimpleRNNCell"}:
+    if not is_known(cell) or kind not in GATED_CELLS | {"SimpleRNNCell"}:
         return "unknown"
     activation = _named(cell.activation)
     if kind == "SimpleRNNCell":

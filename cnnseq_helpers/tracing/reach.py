@@ -259,39 +259,55 @@ def _rule(
         return _unknown(layer, "may mix the frames that it makes one batch of")
     if kind in STEPWISE:
         return merged
-    if kind in CONVOLUTIONS:
-        span = (layer.kernel_size[0] - 1) * layer.dilation_rate[0]
-        return _windowed(layer, merged, span)
-    if kind in POOLINGS:
-        return _windowed(layer, merged, layer.pool_size[0] - 1)
+    if kind in CONVOLUTIONS | POOLINGS:
+        return _windowed(layer, merged)
     if kind in SHIFTS:
         return _shifted(layer, merged)
     return _unknown(layer, "is none of these")
 
 
-def _windowed(layer: Any, reach: Reach, span: int) -> Reach | NoReach:
-    """Go through a window of span + 1 steps: a convolution or a pooling."""
-    length, stride = reach.length, layer.strides[0]
-    if layer.padding == "same" and type(layer).__name__ in MASKED_WINDOWS:
-        # Keras's padding for whole multiples of the stride, whatever the length.
-        left = max(span + 1 - stride, 0) // 2
-        length = None if length is None else -(-length // stride)
-        return reach.through(length, stride, left, span - left)
-    if layer.padding == "same" and length is None and stride > 1:
+def _windowed(layer: Any, reach: Reach) -> Reach | NoReach:
+    """Go through a convolution or a pooling."""
+    size = window_size(layer)
+    left = left_padding(layer, size, reach.length)
+    if left is None:
         return _unknown(
             layer, "pads by an amount that depends on the length, which is unknown"
         )
-    if layer.padding == "same":
-        # TensorFlow pads as little as the last window needs, the odd step on the right.
-        padded = span
-        if length is not None:
-            padded = max((-(-length // stride) - 1) * stride + span + 1 - length, 0)
-        left = padded // 2
-    else:
-        padded = left = span if layer.padding == "causal" else 0
-    if length is not None:
-        length = (length + padded - span - 1) // stride + 1
-    return reach.through(length, stride, left, span - left)
+    length = count_windows(layer, size, reach.length)
+    return reach.through(length, layer.strides[0], left, size - 1 - left)
+
+
+def window_size(layer: Any) -> int:
+    """Return how many steps a window of a convolution or a pooling covers."""
+    size = getattr(layer, "kernel_size", None) or layer.pool_size
+    rates = getattr(layer, "dilation_rate", (1,))
+    rate = rates if isinstance(rates, int) else rates[0]
+    return int((size[0] - 1) * rate + 1)
+
+
+def left_padding(layer: Any, size: int, length: int | None) -> int | None:
+    """Return the padding in front; None where it depends on the unknown length."""
+    stride = int(layer.strides[0])
+    if layer.padding == "causal":
+        return size - 1
+    if layer.padding == "valid":
+        return 0
+    if stride == 1 or type(layer).__name__ in MASKED_WINDOWS:
+        # Masked layers keep Keras's padding for whole multiples of the stride.
+        return max(size - stride, 0) // 2
+    # TensorFlow pads as little as the last window needs, the odd step on the right.
+    rests = range(stride) if length is None else [length % stride]
+    found = {max(size - (rest or stride), 0) // 2 for rest in rests}
+    return found.pop() if len(found) == 1 else None
+
+
+def count_windows(layer: Any, size: int, length: int | None) -> int | None:
+    """Return how many windows there are in so many steps; None if that is unknown."""
+    if length is None:
+        return None
+    short = size - 1 if layer.padding == "valid" else 0
+    return max(-(-(length - short) // int(layer.strides[0])), 0)
 
 
 def _shifted(layer: Any, reach: Reach) -> Reach:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from keras import layers
 
 from ..shapes import name_axes
-from .graph import NORMALIZATIONS, is_model
+from .graph import FREE, UNCOUNTED, is_model
 from .reach import Step, steps_of
 
 # --- The sequence of shapes -----------------------------------------------------------
@@ -121,12 +121,6 @@ def _name_output(output: Any) -> str:
 
 
 # --- Two models side by side ----------------------------------------------------------
-
-
-_FREE = NORMALIZATIONS | {"Embedding", "GroupNormalization", "Normalization", "PReLU"}
-
-# Whose kernels do not meet each output step once, or that multiply without a kernel.
-_UNKNOWN = ("Attention", "ConvLSTM", "EinsumDense", "Transpose")
 
 
 class ComparedLayer(NamedTuple):
@@ -275,13 +269,13 @@ def _layer_work(layer: Any, shape: tuple[int | None, ...]) -> int | None:
         return _sum(_layer_work(each, shape) for each in both)
     if kind in ("TimeDistributed", "BatchApply"):
         return _product(shape[1], _model_work(inner, (None, *shape[2:])))
-    if any(part in kind for part in _UNKNOWN):
+    if any(part in kind for part in UNCOUNTED):
         return None
     if getattr(layer, "data_format", None) == "channels_first":
         return None
     kernels = _kernels(layer)
     if kernels is None:
-        return None if getattr(layer, "weights", []) and kind not in _FREE else 0
+        return None if getattr(layer, "weights", []) and kind not in FREE else 0
     if isinstance(layer, layers.RNN):
         return _product(shape[1], kernels)
     outputs = layer.compute_output_shape(shape)

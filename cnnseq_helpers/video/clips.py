@@ -28,8 +28,13 @@ def as_clips(doing: str, name: str, clips: Any) -> NDArray[Any]:
     return array
 
 
-def as_clip(doing: str, name: str, clip: Any) -> NDArray[Any]:
-    """Return a clip (time, height, width, channels) that can be shown, or refuse it."""
+def as_clip(
+    doing: str, name: str, clip: Any, *, takes_bytes: bool = False
+) -> NDArray[Any]:
+    """Return a clip (time, height, width, channels) that can be shown, or refuse it.
+
+    Pixels are floats in [0, 1], or else bytes, if those are taken.
+    """
     array = np.asarray(clip)
     if array.ndim != 4 or 0 in array.shape or array.shape[3] not in (1, 3):
         raise ShapeError(
@@ -38,7 +43,8 @@ def as_clip(doing: str, name: str, clip: Any) -> NDArray[Any]:
             f"{array.shape}. clips[0] is one clip of a batch, clip[..., None] gives "
             "grey frames their channels axis."
         )
-    _check_floats(doing, name, array)
+    if not (takes_bytes and array.dtype == np.uint8):
+        _check_floats(doing, name, array)
     return array
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._extras import require
 from ..shapes import ShapeError, check_whole
+from .clips import as_clip
 from .endings import ClipError, Shown, check_ending
 
 _LONGEST_SIDE = 2**14
@@ -29,8 +30,7 @@ def read_clip(
     frames_per_second: float | None = None,
     size: tuple[int, int] | None = None,
     channels: int = 3,
-    dtype: str = "float32",
-) -> NDArray[Any]:
+) -> NDArray[np.float32]:
     """Return the frames of a video file: mp4, webm, mkv, avi, gif and others.
 
     Parameters
@@ -50,13 +50,12 @@ def read_clip(
         Pixels to resize each frame to, without regard to its proportions, up to 16,384.
     channels : {3, 1}
         Red, green and blue, or grey.
-    dtype : {"float32", "uint8"}
-        Pixels in [0, 1], or whole numbers from 0 to 255.
 
     Returns
     -------
-    ndarray, (time, height, width, channels)
-        The frames, upright: a phone's note that it was turned is followed.
+    ndarray of float32, (time, height, width, channels)
+        The frames, with pixels in [0, 1], upright: a phone's note that it was turned
+        is followed.
 
     Raises
     ------
@@ -93,18 +92,11 @@ def read_clip(
         check_whole("read_clip", "frames", frames)
     rate = _check_rate(frames, frames_per_second)
     _check_pictures("read_clip", size, channels)
-    if dtype not in ("float32", "uint8", np.float32, np.uint8):
-        raise ValueError(
-            f"read_clip expected dtype 'float32' or 'uint8', got {dtype!r}. Convert "
-            "the clip afterwards: clip.astype(...)."
-        )
     clip = (
         sample_frames(Path(path), frames, size, channels)
         if rate is None
         else sample_times(Path(path), rate, size, channels)
     )
-    if np.dtype(dtype) == np.uint8:
-        return clip
     return np.divide(clip, np.float32(255), dtype=np.float32)
 
 
@@ -211,36 +203,15 @@ def _check_pictures(doing: str, size: tuple[int, int] | None, channels: int) -> 
 
 
 def _to_uint8(clip: Any) -> NDArray[np.uint8]:
-    if not isinstance(clip, np.ndarray):
-        raise ShapeError(
-            "write_clip expected an array (time, height, width, channels), got a "
-            f"{type(clip).__name__}. Convert it: np.asarray(clip)."
-        )
-    if clip.ndim != 4 or clip.shape[3] not in (1, 3) or 0 in clip.shape:
-        raise ShapeError(
-            "write_clip expected (time, height, width, channels) with 1 or 3 channels "
-            f"and at least one frame, got {clip.shape}. Add a channels axis to grey "
-            "frames: clip[..., None]; write the clips of a batch one by one."
-        )
-    if max(clip.shape[1:3]) > _LONGEST_SIDE:
+    array = as_clip("write_clip", "clip", clip, takes_bytes=True)
+    if max(array.shape[1:3]) > _LONGEST_SIDE:
         raise ShapeError(
             f"write_clip expected sides of at most {_LONGEST_SIDE} pixels, got "
-            f"{clip.shape[1:3]}. Make the frames smaller."
+            f"{array.shape[1:3]}. Make the frames smaller."
         )
-    if clip.dtype == np.uint8:
-        return clip
-    if not np.issubdtype(clip.dtype, np.floating):
-        raise ValueError(
-            f"write_clip expected floats in [0, 1] or uint8, got {clip.dtype}. "
-            "Convert it: clip.astype('uint8') if values run from 0 to 255."
-        )
-    if not ((clip >= 0) & (clip <= 1)).all():
-        raise ValueError(
-            "write_clip expected pixels in [0, 1], got values from "
-            f"{clip.min()} to {clip.max()}. Scale or clip them: np.clip(clip, 0, 1); "
-            "replace NaN."
-        )
-    return np.asarray(np.rint(clip * 255), dtype=np.uint8)
+    if array.dtype == np.uint8:
+        return array
+    return np.asarray(np.rint(np.clip(array, 0, 1) * 255), dtype=np.uint8)
 
 
 # --- PyAV -----------------------------------------------------------------------------

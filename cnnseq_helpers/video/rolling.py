@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._extras import progress
 from ..deploying.streaming import Stream, to_streaming
-from ..shapes import ShapeError, check_whole, name_axes
+from ..shapes import ShapeError, check_whole, name_axes, sizes_fit
 from ..tracing.graph import forget, kept
 from .clips import as_clips, check_pixels
 
@@ -110,11 +110,7 @@ def _check_window(model: Any, clip: Frames) -> int | None:
             f"time, height, width, channels), got {type(model).__name__}. Start a "
             "Sequential with keras.Input; write other models with the Functional API."
         )
-    fits = len(shape) == 5 and all(
-        expected in (None, size)
-        for expected, size in zip(shape[2:], clip.shape[2:], strict=True)
-    )
-    if not fits:
+    if len(shape) != 5 or not sizes_fit(shape[2:], clip.shape[2:]):
         raise ShapeError(
             f"rollout expected a model of clips {name_axes((None, *clip.shape[1:]))}, "
             f"got one of {name_axes(shape)}. Give clips of the size that it was built "

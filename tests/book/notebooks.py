@@ -3,6 +3,7 @@
 import ast
 import base64
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -33,7 +34,11 @@ def run_by_nbval(folder, cells):
     nbformat.write(new_notebook(cells=cells), folder / "some.ipynb")
     shutil.copy(ROOT / "conftest.py", folder)
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-rA"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # Not as a worker of this run: what workers share costs more than a small notebook.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"}
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True
+    )
     lines = re.findall(r"^(\w+) some\.ipynb::Cell (\d+)", result.stdout, re.M)
     outcomes = {int(number): outcome for outcome, number in lines}
     assert sorted(outcomes) == list(range(len(cells))), result.stdout

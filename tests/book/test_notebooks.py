@@ -1,13 +1,18 @@
 """The stored notebooks are whole, and a tampered one is found out."""
 
+import sys
+
 import pytest
 import yaml
+from nbclient import NotebookClient
 from nbformat.v4 import (
     new_code_cell,
     new_markdown_cell,
     new_notebook,
     new_output,
 )
+
+from tools.forked_kernels import use_forked_kernels
 
 from . import notebooks
 from .notebooks import CHECKS, PATHS, ROOT, code_cells, read, run_by_nbval
@@ -145,3 +150,23 @@ def test_nbval_compares_every_digit(tmp_path):
     cells = [stored_cell(text) for text in ("42.0", "42.1", "")]
     outcomes = run_by_nbval(tmp_path, cells)
     assert outcomes == ["PASSED", "FAILED", "FAILED"]
+
+
+FRESH = """
+import sys
+assert __name__ == "__main__"
+assert not {"pytest", "conftest", "cnnseq_helpers"} & set(sys.modules)
+assert not [path for path in sys.path if path.endswith("examples")]
+"""
+NOTHING_HAS_RUN = """
+import tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(1)  # refused after the first step
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux alone")
+def test_a_kernel_that_is_a_fork_is_as_new():
+    use_forked_kernels()
+    forked = "import sys; assert 'multiprocessing.forkserver' in sys.modules"
+    cells = [new_code_cell(code) for code in (forked, FRESH, NOTHING_HAS_RUN)]
+    NotebookClient(new_notebook(cells=cells), kernel_name="python3").execute()

@@ -33,14 +33,6 @@ FIRST = {
     "realSteps": 8,
     "step": 7,
 }
-PLAIN_FIRST = {
-    "kernelSize": 3,
-    "dilationRates": "1, 2, 4, 8",
-    "strides": 1,
-    "depth": 3,
-    "padding": "causal",
-    "step": 15,
-}
 CHOICES = ("padding", "dilationRates")
 LABELS = {
     "dilationRates": "dilation rates",

@@ -144,7 +144,7 @@ def test_a_short_answer_begins_on_the_first_screen(name, visit):
 
 
 # In a context of its own: axe asks for what is not there, which counts as an error.
-@pytest.mark.parametrize("name", sampled(pages(), 4))
+@pytest.mark.parametrize("name", sampled(pages(), 8))
 def test_page_is_accessible_in_both_modes(name, browser, address):
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()

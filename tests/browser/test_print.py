@@ -31,15 +31,15 @@ def test_the_text_has_the_page_to_itself(printed):
     assert (box["x"], box["width"]) == (0, 658)
 
 
-def test_a_dark_page_is_printed_in_light(page, address):
-    page.add_init_script("localStorage.setItem('mode', 'dark')")
-    page.add_init_script("localStorage.setItem('theme', 'dark')")
-    page.goto(f"{address}/{PAGE}")
-    assert page.evaluate(THEME) == "dark"
-    page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate(THEME) == "light"
-    page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.evaluate(THEME) == "dark"
+def test_a_dark_page_is_printed_in_light(own_page, address):
+    own_page.add_init_script("localStorage.setItem('mode', 'dark')")
+    own_page.add_init_script("localStorage.setItem('theme', 'dark')")
+    own_page.goto(f"{address}/{PAGE}")
+    assert own_page.evaluate(THEME) == "dark"
+    own_page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert own_page.evaluate(THEME) == "light"
+    own_page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert own_page.evaluate(THEME) == "dark"
 
 
 def test_the_cheat_sheet_fits_one_page_with_all_its_tables(page, address):

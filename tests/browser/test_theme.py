@@ -133,12 +133,12 @@ Object.defineProperty(window, "localStorage", {
 """
 
 
-def test_pages_work_where_nothing_may_be_stored(page, address):
-    page.add_init_script(NO_STORAGE)
-    page.goto(f"{address}/{CHAPTER}")
-    page.locator(".theme-switch-button").first.click()
-    page.goto(f"{address}/search.html?q=constructor")
-    expect(page.locator("#search-results")).to_contain_text("No page holds")
+def test_pages_work_where_nothing_may_be_stored(own_page, address):
+    own_page.add_init_script(NO_STORAGE)
+    own_page.goto(f"{address}/{CHAPTER}")
+    own_page.locator(".theme-switch-button").first.click()
+    own_page.goto(f"{address}/search.html?q=constructor")
+    expect(own_page.locator("#search-results")).to_contain_text("No page holds")
 
 
 def test_without_scripts_pages_are_light_and_whole(browser, address):

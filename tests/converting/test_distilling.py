@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from cnnseq_helpers import ShapeError, cnn_lstm, distill, to_cnn1d
-from cnnseq_helpers.converting.mixing import mix_series
+from cnnseq_helpers.converting.distilling import mix_series
 
 from ..conftest import sampled
 
@@ -203,12 +203,15 @@ def heads(structure):
 
 @pytest.mark.parametrize(
     "structure",
-    [
-        lambda steps, all_: [steps, all_],
-        lambda steps, all_: {"z": steps, "b": all_},
-        lambda steps, all_: [steps],
-        lambda steps, all_: {"b": steps},
-    ],
+    sampled(
+        [
+            lambda steps, all_: {"z": steps, "b": all_},
+            lambda steps, all_: [steps, all_],
+            lambda steps, all_: [steps],
+            lambda steps, all_: {"b": steps},
+        ],
+        2,
+    ),
 )
 def test_outputs_in_lists_and_dictionaries(structure):
     student, teacher = heads(structure)

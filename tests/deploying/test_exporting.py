@@ -166,7 +166,6 @@ def test_a_report_says_what_is_in_the_file(tmp_path):
     assert rows["path"] == str(tmp_path / "a.onnx")
     assert (rows["batch"], rows["loops"]) == ("3", "1")
     assert "<td>3</td>" in exported._repr_html_()
-    assert 0 < exported.latency(x, calls=2) < 10
     with pytest.raises(ShapeError, match="3 sequences at a time, and x has 4"):
         exported(x[:4])
     folder = export_model(model, tmp_path / "b", x)
@@ -475,8 +474,14 @@ def test_another_answer_is_refused(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["my conv", "Ähre", "_conv"])
-@pytest.mark.parametrize("suffix", SUFFIXES)
+ODD = ["my conv", "Ähre", "_conv"]
+
+
+# Names are changed before any format is asked, so each needs one of them at home.
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    sampled([(ODD[i], SUFFIXES[(i + j) % 3]) for i in range(3) for j in range(3)], 3),
+)
 def test_names_that_tensorflow_does_not_take(name, suffix, tmp_path):
     inner = sequential(layers.Dense(2), layers.LSTM(3, return_sequences=True))
     inner.name = f"{name} 2"

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from keras import layers
 
 from cnnseq_helpers import ShapeError, cnn1d, random_cnn1d, to_streaming
-from cnnseq_helpers.deploying import repeating
+from cnnseq_helpers.deploying import running
 
 from ..conftest import examples
 from .models import CHANNELS, masked, per_sequence, per_step, series_of, uneven
 
 
 def at_once():
-    return mock.patch.object(repeating, "OFTEN", 0)
+    return mock.patch.object(running, "OFTEN", 0)
 
 
 def answers(stream, x, size, mask=None):
@@ -81,7 +81,7 @@ def causal():
 
 def test_only_what_repeats_is_compiled():
     stream, x = to_streaming(causal()), series_of(17)
-    with mock.patch.object(repeating, "OFTEN", 2):
+    with mock.patch.object(running, "OFTEN", 2):
         for start in (0, 5):
             stream(x[:, start : start + 5])
             assert not stream._advance._functions
@@ -93,7 +93,7 @@ def test_only_what_repeats_is_compiled():
 
 
 def test_how_many_functions_are_kept():
-    with at_once(), mock.patch.object(repeating, "_MOST_FUNCTIONS", 2):
+    with at_once(), mock.patch.object(running, "_MOST_FUNCTIONS", 2):
         stream = to_streaming(causal())
         for size in (1, 2, 3, 4):
             stream(series_of(size))
@@ -121,7 +121,7 @@ def test_what_is_counted_does_not_grow_without_end():
     for size in range(17, 60):  # too long to be compiled: not counted
         stream(np.zeros((1, size, CHANNELS), "float32"))
     assert not stream._advance._seen
-    with mock.patch.object(repeating, "_MOST_COUNTS", 3):
+    with mock.patch.object(running, "_MOST_COUNTS", 3):
         for size in (1, 2, 3, 4, 5, 6):
             stream(np.zeros((1, size, CHANNELS), "float32"))
     assert len(stream._advance._seen) == 3
@@ -129,13 +129,13 @@ def test_what_is_counted_does_not_grow_without_end():
 
 def test_many_chunks_of_changing_sizes():
     model, x = causal(), series_of(600)
-    with mock.patch.object(repeating, "OFTEN", 2):
+    with mock.patch.object(running, "OFTEN", 2):
         stream, found, start = to_streaming(model), [], 0
         sizes = np.random.default_rng(0).integers(0, 6, 400)
         for size in sizes:
             found.append(stream(x[:, start : start + size]))
             start += size
-    assert 2 < len(stream._advance._functions) <= repeating._MOST_FUNCTIONS
+    assert 2 < len(stream._advance._functions) <= running._MOST_FUNCTIONS
     whole = np.asarray(model(x))[:, :start]
     np.testing.assert_allclose(np.concatenate(found, axis=1), whole, atol=1e-5)
 
@@ -179,7 +179,7 @@ def test_streams_of_a_model_share_what_is_compiled():
     model, x = causal(), series_of(5)
     whole = np.asarray(model(x))
     streams = [to_streaming(model) for _ in range(4)]
-    with mock.patch.object(repeating, "OFTEN", 2):
+    with mock.patch.object(running, "OFTEN", 2):
         found = [
             [stream(x[:, t : t + 1]) for stream in streams] for t in range(x.shape[1])
         ]
@@ -227,7 +227,7 @@ def through_pickle(stream):
 def test_a_copy_of_a_stream_goes_on_by_itself(copied, often):
     model, x = causal(), series_of(12)
     whole = np.asarray(model(x))
-    with mock.patch.object(repeating, "OFTEN", often):
+    with mock.patch.object(running, "OFTEN", often):
         stream = to_streaming(model)
         assert copied(stream).states == {}
         stream(x[:, :4])
@@ -272,6 +272,6 @@ def test_streams_in_threads():
         stream = to_streaming(model)
         return np.concatenate(list(answers(stream, x, 2)), axis=1)
 
-    with mock.patch.object(repeating, "OFTEN", 10), ThreadPoolExecutor(4) as pool:
+    with mock.patch.object(running, "OFTEN", 10), ThreadPoolExecutor(4) as pool:
         for found in pool.map(read, range(8)):
             np.testing.assert_allclose(found, whole, atol=1e-5)

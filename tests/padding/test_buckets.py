@@ -184,14 +184,18 @@ def test_at_most_a_third_of_the_padding_of_shuffled_batches(name, batch_size):
 
 
 @pytest.mark.parametrize("seed", sampled([None, *range(8)], 3))
-def test_keras_sees_that_lengths_differ(seed):
+def test_keras_sees_that_lengths_differ(predictor, seed):
     # It takes the shape of all batches from the first two, and stops at another one.
     lengths = [5] * 30 + [9] * 2
     batches = bucket_batches(series(lengths), batch_size=2, seed=seed)
-    model = small_model()
     for _ in range(3):
         assert len({x.shape[1] for ((x, _),) in (batches[0], batches[1])}) == 2
-        model.predict(batches, verbose=0)
+        predictor.predict(batches, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return small_model()
 
 
 def small_model():

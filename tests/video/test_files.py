@@ -56,8 +56,8 @@ def test_clips_come_back(tmp_path, name, suffix):
 def test_a_grey_gif_is_exact(tmp_path):
     clip = random.integers(0, 256, (4, 9, 7, 1), dtype=np.uint8)
     write_clip(tmp_path / "clip.gif", clip)
-    back = read_clip(tmp_path / "clip.gif", channels=1, dtype="uint8")
-    np.testing.assert_array_equal(back, clip)
+    back = read_clip(tmp_path / "clip.gif", channels=1)
+    np.testing.assert_array_equal(back, np.float32(clip) / 255)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,6 @@ def test_two_hundred_damaged_files_give_frames_or_the_clear_error(tmp_path):
         ({"size": (32, 0)}, ShapeError, "width to be a whole number"),
         ({"size": (10**6, 8)}, ShapeError, "height to be at most 16384 pixels"),
         ({"channels": 4}, ShapeError, "or 1 .grey., got 4"),
-        ({"dtype": "float64"}, ValueError, "'float32' or 'uint8', got 'float64'"),
     ],
 )
 def test_impossible_requests_are_refused(tmp_path, options, error, message):
@@ -394,16 +393,15 @@ def test_impossible_requests_are_refused(tmp_path, options, error, message):
 @pytest.mark.parametrize(
     ("clip", "error", "message"),
     [
-        (np.zeros((2, 8, 8)), ShapeError, r"got \(2, 8, 8\). Add a channels axis"),
-        (np.zeros((1, 2, 8, 8, 1)), ShapeError, "clips of a batch one by one"),
-        (np.zeros((2, 8, 8, 2)), ShapeError, "with 1 or 3 channels"),
+        (np.zeros((2, 8, 8)), ShapeError, r"got \(2, 8, 8\).*channels axis"),
+        (np.zeros((1, 2, 8, 8, 1)), ShapeError, "one clip of a batch"),
+        (np.zeros((2, 8, 8, 2)), ShapeError, "with 1 channel .grey. or 3"),
         (np.zeros((0, 8, 8, 1)), ShapeError, "at least one frame"),
-        ([[[[0.0]]]], ShapeError, "got a list"),
-        (np.full((2, 8, 8, 1), np.nan), ValueError, "replace NaN"),
+        (np.full((2, 8, 8, 1), np.nan), ValueError, "got NaN"),
         (np.full((2, 8, 8, 1), 1.5), ValueError, "from 1.5 to 1.5"),
         (np.full((2, 8, 8, 1), -0.1), ValueError, "from -0.1 to -0.1"),
-        (np.zeros((2, 8, 8, 1), int), ValueError, "uint8, got int64"),
-        (np.zeros((2, 8, 8, 1), bool), ValueError, "uint8, got bool"),
+        (np.zeros((2, 8, 8, 1), int), ValueError, "floats .*, got int64"),
+        (np.zeros((2, 8, 8, 1), bool), ValueError, "floats .*, got bool"),
     ],
 )
 def test_other_arrays_are_not_written(tmp_path, clip, error, message):

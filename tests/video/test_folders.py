@@ -82,9 +82,8 @@ def test_a_model_learns_from_the_files(folder, workers):
     test = ClipFolder(folder, frames=4, channels=1, seed=None)
     model = cnn_lstm(train.clip_shape, 2)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(0.01), loss)
     model.fit(train, epochs=10, verbose=0)
-    assert model.evaluate(test, verbose=0)[1] == 1
     logits = model.predict(test, verbose=0)
     assert logits.argmax(axis=1).tolist() == test.labels.tolist()
 
