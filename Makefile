@@ -11,10 +11,18 @@ PORT ?= 8000
 PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OPENBLAS_NUM_THREADS=1 \
   $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+# What can run on any backend of Keras; and what `make test-all` runs on JAX too, a minute:
+# there each new shape is compiled, so no random ones, and no effort at quick programs.
+PACKAGE_TESTS := tests cnnseq_helpers --ignore tests/book --ignore tests/browser \
+  --ignore tests/examples
+ON_JAX := tests/padding/test_batches.py tests/tracing/test_tracing.py \
+  tests/targets/test_metrics.py tests/generating/test_decoding.py \
+  tests/video/test_scoring.py
+
 # Where this is set, as in some containers, each import of TensorFlow would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup book pdf serve lab notebooks test test-all test-browser bench lint lock clean
+.PHONY: help setup book pdf serve lab notebooks test test-all test-browser package-tests bench lint lock clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +60,11 @@ test: $(READY) ## run the tests, each notebook included
 
 test-all: test ## run what is exhaustive as well, as CI does
 	EXHAUSTIVE=1 $(PYTEST) -m "exhaustive or hypothesis" tests
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST) \
+	  -m "not hypothesis and not exhaustive" $(ON_JAX)
+
+package-tests: # what the weekly job runs on other backends
+	@echo $(PACKAGE_TESTS)
 
 test-browser: $(READY) ## run only the tests that need Chromium or Chrome
 	$(BIN)/python -m pytest tests/browser
@@ -69,6 +82,7 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/repeatable.py
 	$(BIN)/python benchmarks/exporting.py
 	$(BIN)/python benchmarks/machines.py
+	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/video.py
 	$(BIN)/python benchmarks/video_training.py
 	$(BIN)/python benchmarks/video_long.py

@@ -1,4 +1,4 @@
-"""Measure models that describe clips of a moving digit, from three seeds.
+"""Measure models that describe clips of a moving digit, from three or six seeds.
 
 Usage: captions.py [--resume]
 
@@ -252,7 +252,7 @@ def measure(found, kind, seed):
     for part in ("seen", "unseen"):
         written = captions_of(model, given[part])
         result[part] = scores_of(written, load(part)[1])
-        if part == "seen" and kind in page.READ:
+        if part == "seen" and kind in page.READ and seed in page.SEEDS:
             wide = captions_of(model, given[part], width=3)
             result[part]["beam"] = scores_of(wide, load(part)[1])["exact"]
             pairs = zip(written, wide, strict=True)
@@ -270,6 +270,9 @@ def jobs(found):
         for kind in page.METHODS:
             if kind != page.FREQUENT or seed == 0:
                 yield f"{kind}/{seed}", lambda a=(kind, seed): measure(found, *a)
+    for seed in page.MORE_SEEDS:
+        for kind in page.SURE:
+            yield f"{kind}/{seed}", lambda a=(kind, seed): measure(found, *a)
 
 
 if __name__ == "__main__":

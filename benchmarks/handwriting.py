@@ -2,8 +2,9 @@
 
 Usage: handwriting.py [--resume]
 
-One thread. Demonstrations for validation choose learning rates; those for testing are
-read by the measures alone. ``--resume`` goes on where a run was stopped.
+One thread. Demonstrations for validation choose learning rates, noise and temperature;
+those for testing are read by the measures alone. ``--resume`` goes on
+where a run was stopped.
 """
 
 import os
@@ -17,6 +18,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import handwriting_page as page
+import handwriting_pictures as pictures
 import keras
 import numpy as np
 import tensorflow as tf
@@ -28,9 +30,9 @@ import cnnseq_helpers as helpers
 
 RESULTS = Path(__file__).with_suffix(".json")
 SHAPES, STEPS = 30, 40
-EPOCHS, BATCH_SIZE, COPIES = 10, 32, 20
+EPOCHS, BATCH_SIZE = 10, 32
 KEPT = 0.8  # of a disturbance, from one step to the next
-WRITTEN = 4  # strokes of each shape and temperature
+WRITTEN, SCORED = 4, 16  # strokes of each shape and temperature
 ROWS = {"train": [0, 1, 3, 4], "validation": [2]}  # of five for training
 
 
@@ -61,17 +63,6 @@ def disturbed(moves, y, noise, seed):
     seen = moves + np.diff(off, axis=1)
     target = moves - (1 - KEPT) * off[:, :-1]
     return given(seen, y), target.astype("float32")
-
-
-def varied(moves, y, seed):
-    """Return copies of strokes, each turned and stretched a little."""
-    random = np.random.default_rng(seed)
-    moves, y = np.tile(moves, (COPIES, 1, 1)), np.tile(y, COPIES)
-    angle = random.normal(scale=0.1, size=len(moves))
-    stretch = np.exp(random.normal(scale=0.1, size=(len(moves), 1, 2)))
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0)
-    return (moves * stretch @ turn).astype("float32"), y
 
 
 def given(moves, y):
@@ -112,7 +103,7 @@ def trained(method, noise, rate, seed):
     """Return a writer, and the CPU seconds of its training."""
     keras.utils.set_random_seed(seed)
     model = writer(method)
-    moves, y = varied(*PARTS["train"], seed)
+    moves, y = pictures.varied(*PARTS["train"], seed)
     known, target = disturbed(moves, y, noise, seed)
     updates = EPOCHS * -(-len(moves) // BATCH_SIZE)
     falling = keras.optimizers.schedules.CosineDecay(rate, updates)
@@ -132,25 +123,32 @@ def loss_on(model, part):
 
 def rate_loss(method, rate):
     """Return the loss on the validation demonstrations: it chooses the rate."""
-    model, _ = trained(method, page.NOISE, rate, seed=0)
+    model, _ = trained(method, 0.1, rate, seed=0)
     return {"loss": loss_on(model, "validation")}
 
 
-def write(model, y, temperature, seed):
-    """Return new strokes (batch, 40, 2) of the shapes, in closed loop."""
+def stepwise(model):
+    """Return the model of one step, as a function of what is known and the states."""
     step = helpers.step_model(model)
-    call = tf.function(lambda known, states: step([known, *states]))
+    return step, tf.function(lambda known, states: step([known, *states]))
+
+
+def write(stepping, y, temperature, seed):
+    """Return new strokes (batch, 40, 2) of the shapes, in closed loop."""
+    step, call = stepping
     states = [np.zeros((len(y), *x.shape[1:]), "float32") for x in step.inputs[1:]]
-    moves, random = np.zeros((len(y), 0, 2), "float32"), np.random.default_rng(seed)
+    move, random = np.zeros((len(y), 1, 2), "float32"), np.random.default_rng(seed)
+    place, shape, moves = move, np.eye(SHAPES)[y][:, None], []
     for _ in range(STEPS):
-        known = given(np.pad(moves, [(0, 0), (0, 1), (0, 0)]), y)[:, -1:]
+        known = np.concatenate([move, place / 10, shape], axis=-1).astype("float32")
         answer, *states = keras.tree.flatten(call(known, states))
         move = np.asarray(answer)
         if move.shape[-1] != 2:
             options = {"seed": random, "temperature": temperature}
             move = helpers.sample_mixture(move, 2, **options)
-        moves = np.concatenate([moves, move], axis=1)
-    return moves
+        place = place + move
+        moves.append(move)
+    return np.concatenate(moves, axis=1)
 
 
 # --- Measures -------------------------------------------------------------------------
@@ -169,6 +167,41 @@ def sizes():
     moves, y = PARTS["train"]
     extent = np.ptp(np.pad(moves.cumsum(axis=1), [(0, 0), (1, 0), (0, 0)]), axis=1)
     return np.array([extent[y == shape].max(axis=1).mean() for shape in range(SHAPES)])
+
+
+def energy_score(moves, y):
+    """Return how well strokes tell the validation demonstrations; the less the better.
+
+    The mean distance to what people drew, less half of that to each other, in shares of
+    the size. Only writing as people do makes it small (Gneiting and Raftery, 2007).
+    Of names of one movement and of several, since a single stroke is to tell of three.
+    """
+    drawn, _ = PARTS["validation"]  # one of each shape
+    each = []
+    for shape, size in enumerate(sizes()):
+        new = moves[y == shape]
+        pairs = distances(new, new).sum() / (len(new) * (len(new) - 1))
+        far = distances(new, drawn[[shape]]).mean()
+        each.append((far - pairs / 2) / size)
+    several = np.isin(np.arange(SHAPES), page.SEVERAL)
+    each = np.array(each)
+    parts = {"one": each[~several], "several": each[several]}
+    return {name: float(part.mean()) for name, part in parts.items()}
+
+
+def choice(found, noise, seed):
+    """Return the scores of the CNN-LSTM by temperature, on validation strokes."""
+    rate = page.chosen_rate(found, page.CNN_LSTM)
+    model, _ = trained(page.CNN_LSTM, noise, rate, seed)
+    y = np.arange(SHAPES).repeat(SCORED)
+    stepping = stepwise(model)
+    return {
+        "loss": loss_on(model, "validation"),
+        "scores": {
+            str(heat): energy_score(write(stepping, y, heat, seed), y)
+            for heat in page.TEMPERATURES
+        },
+    }
 
 
 def measures(moves, y):
@@ -197,13 +230,13 @@ def measure(found, method, noise, seed):
     """Return all measures of a writer."""
     rate = page.chosen_rate(found, method)
     model, seconds = trained(method, noise, rate, seed)
-    y = np.arange(SHAPES).repeat(WRITTEN)
-    tried = page.temperatures(method, noise)
+    y, stepping = np.arange(SHAPES).repeat(WRITTEN), stepwise(model)
+    tried = page.temperatures(found, method, noise)
     return {
         "loss": {part: loss_on(model, part) for part in PARTS},
         "seconds": seconds,
         "weights": model.count_params(),
-        "written": {str(t): measures(write(model, y, t, seed), y) for t in tried},
+        "written": {str(t): measures(write(stepping, y, t, seed), y) for t in tried},
     }
 
 
@@ -214,19 +247,20 @@ def jobs(found):
     for method in page.METHODS:
         for rate in page.RATES:
             yield f"rate/{method}/{rate}", lambda a=(method, rate): rate_loss(*a)
+    yield "choice/people", lambda: energy_score(*PARTS["train"])
+    for noise in page.NOISES:
         for seed in page.SEEDS:
-            key = f"{method}/{page.NOISE}/{seed}"
-            yield key, lambda a=(method, page.NOISE, seed): measure(found, *a)
-    for method in page.NOISY:
-        for noise in page.NOISES:
-            if noise != page.NOISE:
-                for seed in page.SEEDS:
-                    key = f"{method}/{noise}/{seed}"
-                    yield key, lambda a=(method, noise, seed): measure(found, *a)
+            yield f"choice/{noise}/{seed}", lambda a=(noise, seed): choice(found, *a)
+    yield from pictures.jobs(found, PARTS)
+    for method in page.METHODS:
+        noise = page.chosen(found)[0]
+        for tried in {noise, 0.0} if method == page.CNN_LSTM else {noise}:
+            for seed in page.SEEDS:
+                key = f"{method}/{tried}/{seed}"
+                yield key, lambda a=(method, tried, seed): measure(found, *a)
 
 
 if __name__ == "__main__":
-    write_tables(
-        "handwriting",
-        page.tables(measure_missing(jobs, RESULTS, sys.argv[1:], "one thread")),
-    )
+    results = measure_missing(jobs, RESULTS, sys.argv[1:], "one thread")
+    write_tables("handwriting", page.tables(results))
+    page.draw(results)

@@ -1,4 +1,4 @@
-"""Optional packages, and the progress bars of one of them."""
+"""Packages that may be missing, and the progress bars of one of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def require(module: str, doing: str, *, package: str, extra: str) -> Any:
         raise ImportError(
             f"{doing} {package}, which is not installed. Install the extra: "
             f"pip install 'cnnseq-helpers[{extra}]'."
+        ) from error
+
+
+def require_tensorflow(doing: str) -> Any:
+    """Import TensorFlow, or say which part of the package can't do without."""
+    try:
+        return import_module("tensorflow")
+    except ImportError as error:
+        raise ImportError(
+            f"{doing} TensorFlow, which is not installed: pip install tensorflow. "
+            "Keras may keep another backend beside it."
         ) from error
 
 

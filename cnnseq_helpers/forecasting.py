@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ._extras import require_tensorflow
 from .shapes import ShapeError, check_whole
 
 if TYPE_CHECKING:
@@ -426,6 +427,8 @@ class Windows:
         ------
         ShapeError
             If the size is not a whole number of at least 1, or the seed of at least 0.
+        ImportError
+            Without TensorFlow, which may be installed beside another backend of Keras.
         ValueError
             If there are no windows: `fit` would leave out an empty validation silently.
 
@@ -441,8 +444,9 @@ class Windows:
         >>> len(batches), [tuple(each.shape) for each in next(iter(batches))]
         (15, [(64, 50, 4), (64, 2)])
         """
-        import tensorflow as tf
-
+        tf = require_tensorflow(
+            "batches of windows, which are a tf.data.Dataset (x and y are arrays), need"
+        )
         batch_size = check_whole("batches", "batch_size", batch_size)
         if seed is not None:
             seed = check_whole("batches", "seed", seed, at_least=0)

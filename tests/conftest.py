@@ -14,6 +14,25 @@ from tools.browser import NOT_FOUND, find_browser
 
 ROOT = Path(__file__).parents[1]
 
+# Why some tests are left out where Keras runs on another backend; the page on backends
+# says it in the same words.
+TENSORFLOW_ONLY = {
+    "export": "what `export_model` writes",
+    "compiled": "streams that are compiled",
+    "fit": "what `check_targets` says, held against what `fit` does or says",
+    "lengths": "`TimeDistributed` at a length that `fit` does not know",
+    "graphs": "operations counted in TensorFlow's graph",
+    "64 bits": "numbers of 64 bits, which JAX makes 32 unless it is told",
+}
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+if BACKEND == "torch":
+    # NumPy takes no tensor that wants a gradient; what the tests compare wants none.
+    import torch
+
+    as_array = torch.Tensor.__array__
+    torch.Tensor.__array__ = lambda self, *given: as_array(self.detach(), *given)
+
 settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
 
@@ -42,6 +61,14 @@ def pytest_collection_modifyitems(items):
     pages = [item.path for item in items if "html" in getattr(item, "fixturenames", ())]
     first = [path for path in pages if path.name == "test_pdf.py"] or pages[:1]
     items.sort(key=lambda item: (item.path not in first, item.path in pages))
+    for item in items:
+        why = [mark.args[0] for mark in item.iter_markers("tensorflow_only")]
+        if item.name == "cnnseq_helpers.deploying.exporting.export_model":
+            why.append("export")  # its example
+        for each in why:
+            reason = f"only on TensorFlow: {TENSORFLOW_ONLY[each]}"
+            if BACKEND != "tensorflow":
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -76,6 +76,7 @@ def test_values_are_those_of_time_distributed_where_that_is_right(kind):
     np.testing.assert_allclose(BatchApply(layer)(x), expected, atol=1e-5)
 
 
+@pytest.mark.tensorflow_only("lengths")
 def test_time_distributed_is_wrong_at_unknown_length():
     # Keras 3.15.1; when this fails, the chapter's section on it has to change.
     clips = keras.Input((None, 4))
@@ -253,6 +254,7 @@ def test_frames_that_may_mix_inside_have_no_known_receptive_field(layer):
         receptive_field(model)
 
 
+@pytest.mark.tensorflow_only("graphs")
 def test_the_graph_does_not_grow_with_the_frames_as_that_of_time_distributed():
     def operations(wrapper, frames):
         cnn = keras.Sequential(

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "_extras": set(),
     "tracing": SHAPES,
     "combining": SHAPES | {"padding"},
-    "padding": SHAPES,
+    "padding": EXTRAS,
     "targets": SHAPES | {"tracing"},
     "converting": SHAPES | {"tracing", "combining", "padding"},
     "video": EXTRAS | {"tracing", "combining", "deploying"},

@@ -86,8 +86,10 @@ def _run(options: list[str], path: list[str], env: dict[str, str], cwd: str) -> 
     sys.path[:] = path
     sys.argv = ["ipykernel_launcher", *options]
     import matplotlib
+    import pandas
     from ipykernel.kernelapp import launch_new_instance
 
-    # A kernel sets this in the environment, which is read when matplotlib is imported.
+    # What both would have found in a kernel at their import.
     matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
+    pandas.set_option("display.max_columns", 20)
     launch_new_instance()

@@ -78,8 +78,8 @@ class RandomConvolutions(layers.Layer):  # type: ignore[misc]
     Examples
     --------
     >>> layer = RandomConvolutions([1, 2])
-    >>> layer(np.zeros((3, 50, 6), "float32")).shape
-    TensorShape([3, 168])
+    >>> tuple(layer(np.zeros((3, 50, 6), "float32")).shape)
+    (3, 168)
     """
 
     data_format = "channels_last"
@@ -238,7 +238,7 @@ def random_cnn1d(
     draw = np.random.default_rng(check_whole("random_cnn1d", "seed", seed, at_least=0))
     _draw_kernels(features, x, real, draw)
     found = [
-        np.asarray(features(x[rows], mask=real[rows]))
+        ops.convert_to_numpy(features(x[rows], mask=real[rows]))
         for rows in np.array_split(np.arange(len(x)), -(-len(x) // 64))
     ]
     shares = np.concatenate(found)
@@ -250,7 +250,7 @@ def random_cnn1d(
         dtype="float32",
         name="normalised",
     )
-    weights, bias = fit_ridge(np.asarray(normalise(shares)), y)
+    weights, bias = fit_ridge(ops.convert_to_numpy(normalise(shares)), y)
     series = keras.Input((None, x.shape[-1]), name="series")
     steps = None if mask is None else keras.Input((None,), dtype="bool", name="mask")
     head = layers.Dense(len(bias), dtype="float32", name="logits")
@@ -285,7 +285,8 @@ def _draw_kernels(
     weights = read * np.abs(_PATTERNS[0]).sum()
     layer.mean.assign(mean)
     layer.scale.assign(2 ** np.floor(np.log2(_EXACT / (weights * largest))) / deviation)
-    numbers = np.asarray(layer.round_series(x, mask), dtype="float64")
+    rounded = ops.convert_to_numpy(layer.round_series(x, mask))
+    numbers = rounded.astype("float64")
     weighting = np.zeros(layer.weighting.shape)
     thresholds = np.zeros(layer.thresholds.shape)
     # The multiples of the golden ratio, less their whole part, are spread evenly.

@@ -25,6 +25,7 @@ from .formats import (
     LOOPS,
     Format,
     Run,
+    check_backend,
     check_model,
     check_options,
     check_tolerance,
@@ -125,6 +126,7 @@ def export_model(
     target = Path(path)
     form = _check_target(target, overwrite)
     check_options(form, options)
+    check_backend()
     form.require()
     check_model(model)
     check_tolerance(tolerance)

@@ -232,14 +232,18 @@ def check_tolerance(tolerance: Any) -> None:
         )
 
 
-def check_model(model: Any) -> None:
-    """Refuse what no file can hold."""
+def check_backend() -> None:
+    """Refuse backends that Keras does not write files from, or other ones."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "export_model expected TensorFlow as the backend of Keras, got "
             f"{keras.backend.backend()!r}. Save the model, and export it in a process "
             "with KERAS_BACKEND=tensorflow."
         )
+
+
+def check_model(model: Any) -> None:
+    """Refuse what no file can hold."""
     checked_graph_of(model, "export_model")
     names = names_of(model)
     if len({argument_name(name) for name in names}) < len(names):

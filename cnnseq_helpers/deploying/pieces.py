@@ -223,6 +223,25 @@ class LayerWindows(Windows):
         return ops.where(here[..., None], outputs, 0)
 
 
+def double(x: Any) -> Any:
+    """Return numbers in double precision: NumPy's on JAX, which has none by default."""
+    if keras.backend.backend() == "jax" and not keras.utils.is_keras_tensor(x):
+        return np.asarray(x, "float64")
+    return ops.cast(ops.convert_to_tensor(x), "float64")
+
+
+def single(x: Any, dtype: str) -> Any:
+    """Return numbers in double precision as a tensor of a layer's type."""
+    if isinstance(x, np.ndarray):
+        x = x.astype("float32")
+    return ops.cast(ops.convert_to_tensor(x), dtype)
+
+
+def functions_for(x: Any) -> Any:
+    """Return what computes with numbers that `double` gave: NumPy or `keras.ops`."""
+    return np if isinstance(x, np.ndarray) else ops
+
+
 class Shares(Windows):
     """RandomConvolutions: keeps at how many steps each kernel was positive so far."""
 
@@ -239,11 +258,11 @@ class Shares(Windows):
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Count further steps."""
         (new,), kept = super().advance(state, call, end)
-        total = ops.convert_to_tensor(state["total"])
+        total = double(state["total"])
         if new.shape[1]:
-            total = ops.add(total, ops.cast(new[:, 0], "float64"))
-        share = (total[:, 1:] / ops.maximum(total[:, :1], 1) + 1) / 2
-        return [ops.cast(share, self.outputs[0][1])], kept | {"total": total}
+            total = total + double(new[:, 0])
+        share = (total[:, 1:] / functions_for(total).maximum(total[:, :1], 1) + 1) / 2
+        return [single(share, self.outputs[0][1])], kept | {"total": total}
 
     def read(self, call: Any) -> State:
         """Return the series in whole numbers, and which steps are real."""
@@ -411,10 +430,12 @@ class Mean(Piece):
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Add the steps."""
         real, steps = self.read(call)
-        total = ops.add(state["sum"], ops.sum(ops.where(real, steps, 0.0), axis=1))
-        count = ops.add(state["count"], ops.sum(ops.cast(real, "float64"), axis=1))
+        on = functions_for(steps)
+        total = on.add(state["sum"], on.sum(on.where(real, steps, 0.0), axis=1))
+        count = on.add(state["count"], on.sum(double(real), axis=1))
         own = type(self.layer).__name__.startswith("Masked")
-        mean = ops.divide(total, ops.maximum(count, 1.0) if own else count)
+        with np.errstate(invalid="ignore"):  # no step yet: the mean is not a number
+            mean = on.divide(total, on.maximum(count, 1.0) if own else count)
         return [self.finish(mean)], {"sum": total, "count": count}
 
     def read(self, call: Any) -> tuple[Any, Any]:
@@ -423,13 +444,13 @@ class Mean(Piece):
         if real is None:
             real = ops.ones(call.steps.shape[:2], "bool")
         real = ops.reshape(real, (*real.shape, *[1] * len(self.trailing)))
-        return real, ops.cast(call.steps, "float64")
+        return real, double(call.steps)
 
     def finish(self, summary: Any) -> Any:
         """Return a summary in the layer's shape and type."""
         if self.layer.keepdims:
             summary = summary[:, None]
-        return ops.cast(ops.convert_to_tensor(summary), self.outputs[0][1])
+        return single(summary, self.outputs[0][1])
 
 
 class Maximum(Mean):
@@ -444,11 +465,11 @@ class Maximum(Mean):
     def advance(self, state: State, call: Any, end: End) -> tuple[list[Any], State]:
         """Compare the steps."""
         real, steps = self.read(call)
-        lowest = float("-inf")
-        top = ops.max(ops.where(real, steps, lowest), axis=1, initial=lowest)
-        top = ops.maximum(state["top"], top)
-        known = ops.logical_or(state["any"], ops.any(real, axis=1))
+        on, lowest = functions_for(steps), float("-inf")
+        top = on.max(on.where(real, steps, lowest), axis=1, initial=lowest)
+        top = on.maximum(state["top"], top)
+        known = on.logical_or(state["any"], on.any(real, axis=1))
         shown = top
         if type(self.layer).__name__.startswith("Masked"):
-            shown = ops.where(known, top, 0.0)
+            shown = on.where(known, top, 0.0)
         return [self.finish(shown)], {"top": top, "any": known}

@@ -69,8 +69,8 @@ def step_model(model: Any) -> keras.Model:
     [(None, 1, 6), (None, 8, 6)]
     >>> states = [np.zeros((1, *x.shape[1:]), "float32") for x in step.inputs[1:]]
     >>> answer, *states = step([np.ones((1, 1, 6), "float32"), *states])
-    >>> answer.shape
-    TensorShape([1, 1, 8])
+    >>> tuple(answer.shape)
+    (1, 1, 8)
     """
     plan = make_plan(model, _DOING)
     for call in plan.calls:

@@ -57,8 +57,8 @@ class MixtureHead(layers.Layer):  # type: ignore[misc]
     Examples
     --------
     >>> head = MixtureHead(components=5, channels=2)
-    >>> head(np.zeros((8, 40, 64), "float32")).shape
-    TensorShape([8, 40, 25])
+    >>> tuple(head(np.zeros((8, 40, 64), "float32")).shape)
+    (8, 40, 25)
     """
 
     def __init__(

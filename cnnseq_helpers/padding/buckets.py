@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._extras import require_tensorflow
 from ..shapes import ShapeError, check_whole
 from .batches import as_arrays, pad_arrays, read_rows
 from .boundaries import bucket_boundaries, check_boundaries
@@ -270,6 +271,8 @@ def bucket_dataset(
     ------
     ShapeError
         If elements are not of this form, or boundaries do not rise.
+    ImportError
+        Without TensorFlow, which may be installed beside another backend of Keras.
     tensorflow.errors.InvalidArgumentError
         When it is read: if a sequence is empty or longer than the last boundary, or has
         other steps than its labels, or holds NaN or infinity.
@@ -292,8 +295,10 @@ def bucket_dataset(
     >>> [tuple(x.shape) for (x, mask), y in batches]
     [(2, 5, 3), (2, 10, 3)]
     """
-    import tensorflow as tf
-
+    tf = require_tensorflow(
+        "bucket_dataset, whose batches are a tf.data.Dataset (bucket_batches takes "
+        "lists), needs"
+    )
     batch_size = check_whole("bucket_dataset", "batch_size", batch_size)
     ends = check_boundaries("bucket_dataset", boundaries).tolist()
     if not isinstance(dataset, tf.data.Dataset):

@@ -287,12 +287,6 @@ def _unit_layer(operations: list[Any]) -> Any:
 
 def _traced(model: Any, x: Any) -> Any:
     """Return symbolic outputs for inputs like `x`, or like those that built a model."""
-    import tensorflow as tf
-
-    def like(array: Any) -> Any:
-        array = array if hasattr(array, "dtype") else np.asarray(array)
-        return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
-
     if not getattr(model, "built", False):
         raise NotBuiltError
     if x is None:
@@ -302,7 +296,41 @@ def _traced(model: Any, x: Any) -> Any:
         if shape is None:
             raise NotBuiltError
         x = keras.tree.map_shape_structure(lambda s: keras.KerasTensor(s), shape)
-    return _trace(model, keras.tree.map_structure(like, x))
+    if keras.backend.backend() == "tensorflow":
+        return _trace(model, keras.tree.map_structure(_specify, x))
+    symbols = keras.tree.map_structure(_symbol, x)
+    return _Untrained(model).compute_output_spec(symbols)
+
+
+def _specify(array: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.TensorSpec(*_like(array))
+
+
+def _symbol(array: Any) -> Any:
+    shape, kind = _like(array)
+    return keras.KerasTensor(shape, keras.backend.standardize_dtype(kind))
+
+
+def _like(array: Any) -> tuple[Shape, Any]:
+    """Return shape, of any batch, and type of an array."""
+    array = array if hasattr(array, "dtype") else np.asarray(array)
+    return (None, *array.shape[1:]), array.dtype
+
+
+class _Untrained(keras.Operation):  # type: ignore[misc]
+    """A model outside of training, as something that tells the shapes of its outputs.
+
+    Each backend has its own way to find them without computing anything.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def call(self, x: Any) -> Any:
+        return self.model(x, training=False)
 
 
 def _trace(model: Any, specification: Any) -> Any:
@@ -342,7 +370,12 @@ def unknown_steps(model: Any, specify: Callable[[], Any]) -> tuple[str, ...]:
 
 @functools.cache
 def _counts_samples() -> bool:
-    """Try whether this version of Keras takes samples for steps."""
+    """Try whether this version of Keras takes samples for steps.
+
+    Where `fit` knows every length, as on backends other than TensorFlow, it does not.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
     import tensorflow as tf
 
     layer = keras.layers.TimeDistributed(keras.layers.Identity())

@@ -1,6 +1,7 @@
 """A book of three pages with the settings of the real one, built in a few seconds."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -42,7 +43,9 @@ def build(folder: Path, repository: str, site: str = "") -> Path:
         shutil.copy(ROOT / "book" / name, folder / "book" / name)
     # What it says of other pages is not in this book.
     about = folder / "book/about.md"
-    about.write_text(about.read_text().replace("(measured.md)", "(about.md)"))
+    about.write_text(
+        re.sub(r"\((measured|backends)\.md\)", "(about.md)", about.read_text())
+    )
     part = folder / "notebooks/part"
     part.mkdir(parents=True)
     for name, measured in {"new": {}, "old": {"measured": MEASURED}}.items():

@@ -40,8 +40,9 @@ def expected(name):
     use = re.compile(rf"\bhelpers\.{name}\b")
     uses = {file: len(use.findall(code)) for file, code in code_of_chapters().items()}
     room = f"/{getattr(thing, '__module__', '').partition('.')[2].partition('.')[0]}/"
-    # Of several, the chapter of the helper's own room, or the first.
-    most = max(uses, key=lambda file: (uses[file], room in file))
+    # A chapter of the helper's own room teaches it, others may use it more.
+    taught = [file for file in uses if room in file and uses[file]]
+    most = max(taught or uses, key=uses.get)
     return f"{line} | [](../{most}.ipynb)" if uses[most] else f"{line} |"
 
 

@@ -201,6 +201,7 @@ CASES = {
     "columns": [lambda: fit(for_sequence(1), binary, step_labels % 2)],
     "`Received a label value of 4 which is outside the valid range of [0, 4)`": [
         lambda: sparse(np.array([0, 4]), np.zeros((2, 4))),
+        lambda: sparse(np.array([[1, 4, 5, 2]]), layers.Dense(5)(x[:1, :4])),
         lambda: sparse(np.array([0, 255]), np.zeros((2, 4))),
     ],
     "`None values not supported`: no labels": [
@@ -222,6 +223,7 @@ CASES = {
     ],
     "`KeyError: 'acc'`": [
         lambda: fit(for_sequence(1), "mse", y).history["val_loss"],
+        lambda: {"three": 3}["jumps"],
     ],
 }
 SEVERAL = {

@@ -25,6 +25,8 @@ from cnnseq_helpers.deploying import formats
 
 from ..conftest import ROOT, sampled
 
+pytestmark = pytest.mark.tensorflow_only("export")
+
 CLIP = (6, 16, 16, 1)
 X = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
 

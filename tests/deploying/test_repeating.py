@@ -22,6 +22,8 @@ from cnnseq_helpers.deploying import running
 from ..conftest import examples
 from .models import CHANNELS, masked, per_sequence, per_step, series_of, uneven
 
+pytestmark = pytest.mark.tensorflow_only("compiled")
+
 
 def at_once():
     return mock.patch.object(running, "OFTEN", 0)

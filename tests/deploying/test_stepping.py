@@ -173,6 +173,7 @@ def spaced():
     return keras.Sequential([keras.Input((None, 3), name="my series"), conv])
 
 
+@pytest.mark.tensorflow_only("export")
 @pytest.mark.parametrize("make", [twins, spaced])
 def test_names_that_meet_and_names_with_spaces(make, tmp_path):
     model = make()
@@ -229,6 +230,7 @@ CASES = [
 ]
 
 
+@pytest.mark.tensorflow_only("export")
 @pytest.mark.parametrize(("kind", "runtime"), sampled(CASES[::-1], 3))
 @pytest.mark.filterwarnings("ignore")  # of the converters
 def test_the_same_in_another_runtime_without_a_loop(kind, runtime, tmp_path):

@@ -2,12 +2,19 @@
 
 from itertools import pairwise
 
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shards import ShardError, Shards, plan_epoch, write_shards
 
+from cnnseq_helpers import (
+    ClipFolder,
+    MaskedGlobalAveragePooling1D,
+    bucket_dataset,
+    write_clip,
+)
 from tests.conftest import examples
 
 
@@ -93,6 +100,76 @@ def test_what_is_written_is_read(tmp_path):
     found, labels, _ = reader[0]
     np.testing.assert_array_equal(found, x[labels])
     assert sorted(labels) == list(range(23))
+
+
+def test_clips_of_a_folder_go_into_shards(tmp_path):
+    for number in range(5):
+        place = tmp_path / "clips" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        clip = np.full((6, 16, 16, 1), 40 * number, np.uint8)
+        write_clip(place / f"{number}.mp4", clip)
+    clips = ClipFolder(
+        tmp_path / "clips", frames=4, channels=1, batch_size=2, seed=None
+    )
+    write_shards(tmp_path / "train", clips, 3)
+    reader = Shards(tmp_path / "train", 5)
+    assert reader.describe()["samples in shards"] == [3, 2]
+    assert reader.describe()["x"] == [(4, 16, 16, 1), "float32"]
+    found, labels, _ = reader[0]
+    expected, order = np.concatenate([x for x, _ in clips]), reader.rows[0]
+    np.testing.assert_array_equal(found, expected[order])
+    np.testing.assert_array_equal(labels, clips.labels[order])
+
+
+@pytest.fixture(scope="module")
+def buckets(tmp_path_factory):
+    """Write the batches of `bucket_dataset`, a folder for each length."""
+    import tensorflow as tf
+
+    folder, draw = tmp_path_factory.mktemp("buckets"), np.random.default_rng(0)
+    series = [draw.normal(size=(steps, 2)) for steps in draw.integers(3, 13, size=40)]
+    data = tf.data.Dataset.from_generator(
+        lambda: zip(series, range(40), strict=True),
+        output_signature=(tf.TensorSpec((None, 2)), tf.TensorSpec((), tf.int64)),
+    )
+    batches = list(bucket_dataset(data, batch_size=8, boundaries=[6, 9, 12]))
+    for length in (6, 9, 12):
+        alike = [
+            (np.concatenate([x, mask[..., None]], axis=-1), y)
+            for (x, mask), y in batches
+            if x.shape[1] == length
+        ]
+        write_shards(folder / f"{length:02}", alike, 5)
+    return series, sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_buckets_go_into_shards_and_to_all_workers_alike(buckets, workers):
+    series, folders = buckets
+    seen = []
+    for folder in folders:
+        everyone = readers(folder, 8 // workers, workers)
+        for step in range(len(everyone[0])):
+            shares = [each[step] for each in everyone]
+            assert {x.shape for x, _, _ in shares} == {
+                (8 // workers, int(folder.name), 3)
+            }
+            for x, y, weights in shares:
+                for row, number in zip(x[weights > 0], y[weights > 0], strict=True):
+                    real = row[:, 2] > 0
+                    np.testing.assert_allclose(row[real, :2], series[number], 1e-6)
+                    seen.append(number)
+    assert sorted(seen) == list(range(40))
+
+
+def test_buckets_behind_shards_feed_fit(buckets):
+    inputs = keras.Input((None, 3))
+    mean = MaskedGlobalAveragePooling1D()(inputs[..., :2], mask=inputs[..., 2] > 0)
+    model = keras.Model(inputs, keras.layers.Dense(1)(mean))
+    model.compile("sgd", "mse")
+    for folder in buckets[1]:
+        history = model.fit(Shards(folder, 8), shuffle=False, verbose=0).history
+        assert np.isfinite(history["loss"]).all()
 
 
 def test_more_than_a_shard_in_a_batch(tmp_path):

@@ -29,8 +29,15 @@ WRONG = catalogue.WRONG | WRONG_HEADS | WRONG_DATA | WRONG_TRAPS
 
 def named(cases, every):
     """Return cases by their names: one of so many always, the others in CI."""
-    rows = [(case,) for case in cases.values()]
-    return pytest.mark.parametrize("case", sampled(rows, every), ids=list(cases))
+    rows = sampled([(case,) for case in cases.values()], every)
+    lengths = pytest.mark.tensorflow_only("lengths")
+    rows = [
+        pytest.param(*row.values, marks=[*row.marks, lengths])
+        if "time-distributed" in getattr(row.values[0], "codes", ())
+        else row
+        for row in rows
+    ]
+    return pytest.mark.parametrize("case", rows, ids=list(cases))
 
 
 def codes(*arguments, **options):
@@ -80,6 +87,7 @@ def test_wrong_set_up_is_found(case):
     assert codes(case.model(), case.y, case.loss, x=case.x) == case.codes
 
 
+@pytest.mark.tensorflow_only("fit")
 @named(WRONG, 5)
 def test_fit_does_what_is_said_of_it(case):
     model = case.model()
@@ -90,6 +98,7 @@ def test_fit_does_what_is_said_of_it(case):
     assert outcome == case.fit
 
 
+@pytest.mark.tensorflow_only("fit")
 @named(WRONG, 4)
 def test_fix_gives_a_model_that_trains(case, request):
     keras.utils.set_random_seed(0)
@@ -112,6 +121,7 @@ def test_right_set_up_raises_no_alarm(case):
     assert find_problems(case.model(), case.y, case.loss, case.x) == []
 
 
+@pytest.mark.tensorflow_only("fit")
 @named(RIGHT, 5)
 def test_right_set_up_trains(case):
     keras.utils.set_random_seed(0)
@@ -499,6 +509,7 @@ class OwnFrames(keras.Model):
         return self.lstm(self.steps(inputs))
 
 
+@pytest.mark.tensorflow_only("lengths")
 def test_time_distributed_in_a_model_of_ones_own_is_mended_by_hand():
     model, inputs = OwnFrames(), np.zeros((8, 20, 3), "float32")
     assert check_targets(model, np.zeros((8, 4)), "mse", x=inputs) == []
