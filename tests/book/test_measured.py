@@ -125,21 +125,27 @@ def test_what_is_said_of_the_teacher_holds(page, found):
     assert f"{min(folds):.2f}, {max(folds):.2f}" == "0.57, 0.61"
 
 
-SIZES = {"to_cnn1d": "_STEPS_LEFT", "cnn1d": "_FRONT_STEPS_LEFT"}
+SIZES = {
+    "to_cnn1d": "_STEPS_LEFT",
+    "to_cnn1d_kernel": "_ONE_KERNEL",
+    "cnn1d": "_FRONT_STEPS_LEFT",
+    "cnn1d_kernel": "_FRONT_KERNEL",
+    "cnn1d_filters": "_FRONT_FILTERS",
+}
 
 
-@pytest.mark.parametrize("method", SIZES)
-def test_the_size_in_use_had_the_highest_mean_of_the_folds(page, method):
-    found = json.loads((BENCHMARKS / f"sizes_{method}.json").read_text())
+@pytest.mark.parametrize("file", SIZES)
+def test_the_size_in_use_had_the_highest_mean_of_the_folds(page, file):
+    found = json.loads((BENCHMARKS / f"sizes_{file}.json").read_text())
     right = {}
     for key, (folds, _) in found.items():
-        name, steps = key.split(", ")
+        name, size = key.split(", ")
         assert name in page.NAMES
         assert len(folds) == 3
-        right.setdefault(int(steps), []).append(np.mean(folds))
-    means = {steps: np.mean(values) for steps, values in right.items()}
+        right.setdefault(int(size), []).append(np.mean(folds))
+    means = {size: np.mean(values) for size, values in right.items()}
     assert {len(values) for values in right.values()} == {len(page.NAMES)}
-    assert getattr(temporal, SIZES[method]) == max(means, key=means.get)
+    assert getattr(temporal, SIZES[file]) == max(means, key=means.get)
 
 
 def test_what_is_said_of_mixing_holds():
