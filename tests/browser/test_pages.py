@@ -126,7 +126,7 @@ def run_axe(page, options, axe=ALL):
     ]
 
 
-@pytest.mark.parametrize("name", pages())
+@pytest.mark.parametrize("name", sampled(pages(), 3))
 def test_page_is_sound(name, visit):
     found = visit(name)
     assert found.errors == []
@@ -136,7 +136,7 @@ def test_page_is_sound(name, visit):
     assert found.jump <= JUMP
 
 
-@pytest.mark.parametrize("name", pages())
+@pytest.mark.parametrize("name", sampled(pages(), 3))
 def test_a_short_answer_begins_on_the_first_screen(name, visit):
     # Other pages than chapters have none; that each chapter has one: test_notebooks.py.
     answer = visit(name).answer
@@ -155,6 +155,7 @@ def test_page_is_accessible_in_both_modes(name, browser, address):
     context.close()
 
 
+@pytest.mark.exhaustive  # visits every page
 def test_a_first_load_is_light(visit):
     assert statistics.median(visit(name).weight for name in pages()) <= MEDIAN
 
