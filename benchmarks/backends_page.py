@@ -40,8 +40,9 @@ def gain(found, what, kind, length, way):
 def compare(found, what):
     """Return milliseconds of TensorFlow, and how many times as fast the others are."""
     others = [way for way in ways(found) if way != PLAIN]
+    heads = [f"{HEADS[PLAIN]}<br>ms", *map(HEADS.get, others)]
     lines = [
-        f"| model | steps | {HEADS[PLAIN]}<br>ms | {' | '.join(map(HEADS.get, others))} |",
+        f"| model | steps | {' | '.join(heads)} |",
         "|---|---:" + "|---:" * (1 + len(others)) + "|",
     ]
     for kind in KINDS:

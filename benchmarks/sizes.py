@@ -104,17 +104,16 @@ def main(arguments):
 
 
 def table(file, found):
-    """Return the accuracy on held-out thirds by data set; CPU seconds by steps left."""
+    """Return the accuracy on held-out thirds by data set, and CPU seconds in all."""
     names = [re.sub("(?<=[a-z])(?=[A-Z])", "<wbr>", name) for name in NAMES]
     _, tried, _, values = TRIED[file]
-    timed = tried == "steps left"  # the others were measured on different days
-    columns = [tried, *names, "mean"] + ["CPU s"] * timed
+    columns = [tried, *names, "mean", "CPU s"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for value in values:
         records = [found[f"{name}, {value}"] for name in NAMES]
         right = [np.mean(record[0]) for record in records]
         cells = [f"{part:.3f}" for part in [*right, np.mean(right)]]
-        cells += [f"{sum(record[1] for record in records):.0f}"] * timed
+        cells.append(f"{sum(record[1] for record in records):.0f}")
         lines.append(f"| {value} | {' | '.join(cells)} |")
     return lines
 
