@@ -2,14 +2,15 @@
 
 Usage: handwriting.py [--resume]
 
-One thread. Demonstrations for validation choose learning rates, noise and temperature;
-those for testing are read by the measures alone. ``--resume`` goes on
+One thread. Demonstrations for validation choose learning rates, noise, temperature and
+sizes; those for testing are read by the measures alone. ``--resume`` goes on
 where a run was stopped.
 """
 
 import os
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -76,14 +77,15 @@ def given(moves, y):
 # --- Models ---------------------------------------------------------------------------
 
 
-def writer(method):
+def writer(method, units=page.UNITS):
     """Return a model from what is known to the distribution of the next move."""
     h = known = keras.Input((None, 4 + SHAPES))
     causal = {"padding": "causal", "activation": "relu"}
     if method == page.CONVOLUTIONS:
-        h = layers.Conv1D(64, 1)(h)
+        h = layers.Conv1D(units, 1)(h)
         for rate in (1, 2, 4, 8):  # sees 61 steps
-            h = layers.add([h, layers.Conv1D(64, 5, dilation_rate=rate, **causal)(h)])
+            conv = layers.Conv1D(units, 5, dilation_rate=rate, **causal)
+            h = layers.add([h, conv(h)])
     elif method in (page.MEMORYLESS, page.LAST):
         if method == page.LAST:
             h = layers.concatenate([h[..., :2], h[..., 4:]])
@@ -92,17 +94,17 @@ def writer(method):
     else:
         if method != page.LSTM:
             h = layers.Conv1D(32, 5, **causal)(h)
-        h = layers.LSTM(64, return_sequences=True)(h)
+        h = layers.LSTM(units, return_sequences=True)(h)
     if method == page.REGRESSION:
         return keras.Model(known, layers.Dense(2)(h))
     components = 1 if method == page.GAUSSIAN else 5
     return keras.Model(known, helpers.MixtureHead(components, 2)(h))
 
 
-def trained(method, noise, rate, seed):
+def trained(method, noise, rate, seed, units=page.UNITS):
     """Return a writer, and the CPU seconds of its training."""
     keras.utils.set_random_seed(seed)
-    model = writer(method)
+    model = writer(method, units)
     moves, y = pictures.varied(*PARTS["train"], seed)
     known, target = disturbed(moves, y, noise, seed)
     updates = EPOCHS * -(-len(moves) // BATCH_SIZE)
@@ -204,6 +206,16 @@ def choice(found, noise, seed):
     }
 
 
+def size_tried(found, method, units, seed):
+    """Return loss and score of a writer of another size, on validation strokes."""
+    noise, heat = page.chosen(found)
+    rate = page.chosen_rate(found, method)
+    model, _ = trained(method, noise, rate, seed, units)
+    y = np.arange(SHAPES).repeat(SCORED)
+    new = write(stepwise(model), y, heat, seed)
+    return {"loss": loss_on(model, "validation"), "score": energy_score(new, y)}
+
+
 def measures(moves, y):
     """Return how near strokes come to human ones, in shares of the size, and more."""
     humans, names = PARTS["train"]
@@ -251,6 +263,9 @@ def jobs(found):
     for noise in page.NOISES:
         for seed in page.SEEDS:
             yield f"choice/{noise}/{seed}", lambda a=(noise, seed): choice(found, *a)
+    for method, units, seed in product(page.SIZED, page.SIZES, page.SEEDS):
+        each = (method, units, seed)
+        yield page.size_key(*each), lambda each=each: size_tried(found, *each)
     yield from pictures.jobs(found, PARTS)
     for method in page.METHODS:
         noise = page.chosen(found)[0]

@@ -17,6 +17,8 @@ RATES = (0.003, 0.01)
 HEATED = (CNN_LSTM, CONVOLUTIONS)  # written at all temperatures
 NOISES = (0.0, 0.1, 0.2)
 TEMPERATURES = (0.1, 0.3, 0.6, 1.0)
+UNITS = 64  # channels of the LSTM, or of the convolutions
+SIZES = (32, 64, 128)
 SEVERAL = (12, 13, 14, 15)  # Multi_Models_1 to 4
 
 
@@ -172,6 +174,26 @@ def choice_table(found):
     return lines
 
 
+SIZED = (CNN_LSTM, CONVOLUTIONS)
+
+
+def size_key(method, units, seed):
+    """Return where a writer of this size is stored."""
+    return f"size/{method}/{units}/{seed}"
+
+
+def size_table(found):
+    """Return loss and score on validation strokes by the number of channels."""
+    lines = head("model", "channels", "loss, validation", "score, validation")
+    for method in SIZED:
+        for units in SIZES:
+            runs = [found[size_key(method, units, seed)] for seed in SEEDS]
+            loss = spread([run["loss"] for run in runs], 3)
+            score = spread([run["score"]["one"] for run in runs], 4)
+            lines.append(row(method, str(units), loss, score))
+    return lines
+
+
 # --- From a picture to its path -------------------------------------------------------
 
 PATHS_OF = {"known": "known shapes", "unseen": "unseen shapes"}
@@ -240,6 +262,7 @@ def tables(found):
     """Return the lines of every file."""
     return {
         "choice": choice_table(found),
+        "sizes": size_table(found),
         "pictures": picture_table(found),
         "density": density_table(found),
         "writers": writers_table(found),

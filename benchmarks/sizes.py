@@ -3,8 +3,10 @@
 Usage: sizes.py [--resume]
 
 Each of the eight data sets is split into three folds of its *training* part; the test
-parts are never read. What is tried is to how many steps a series is pooled. Series of
-unequal length are padded behind, and their mask is given to all models.
+parts are never read. What is tried is to how many steps a series is pooled, how many
+the first kernel reads, and the kernel and the filters in front of cnn1d; one at a time,
+the others as they are in use. Series of unequal length are padded behind, and their
+mask is given to all models.
 """
 
 import json
@@ -23,15 +25,20 @@ import numpy as np
 import tensorflow as tf
 from converting_page import NAMES
 from sklearn.model_selection import StratifiedKFold
+from stored_tables import write_tables
 
 import cnnseq_helpers as helpers
 from cnnseq_helpers.converting import temporal
 
 HERE = Path(__file__).parent
 FOLDS, EPOCHS, BATCH_SIZE, RATE = 3, 100, 16, 1e-3
+# By file: the method, what is tried, where it is set, and the values.
 TRIED = {
-    "to_cnn1d": ("_STEPS_LEFT", (14, 28, 56, 112)),
-    "cnn1d": ("_FRONT_STEPS_LEFT", (16, 32, 64)),
+    "to_cnn1d": ("to_cnn1d", "steps left", "_STEPS_LEFT", (14, 28, 56, 112)),
+    "to_cnn1d_kernel": ("to_cnn1d", "first kernel", "_ONE_KERNEL", (4, 8, 16)),
+    "cnn1d": ("cnn1d", "steps left", "_FRONT_STEPS_LEFT", (16, 32, 64)),
+    "cnn1d_kernel": ("cnn1d", "kernel", "_FRONT_KERNEL", (5, 9, 17)),
+    "cnn1d_filters": ("cnn1d", "filters", "_FRONT_FILTERS", (16, 32, 64)),
 }
 
 
@@ -81,36 +88,33 @@ def cross_validate(method, name):
 
 def main(arguments):
     """Measure what is missing, then write the tables."""
-    for method in TRIED:
-        path = HERE / f"sizes_{method}.json"
+    for file, (method, _, size, values) in TRIED.items():
+        path = HERE / f"sizes_{file}.json"
         found = {}
         if "--resume" in arguments and path.exists():
             found = json.loads(path.read_text())
-        size, values = TRIED[method]
-        for steps in values:
+        for value in values:
             for name in NAMES:
-                if (key := f"{name}, {steps}") not in found:
-                    with patch.object(temporal, size, steps):
+                if (key := f"{name}, {value}") not in found:
+                    with patch.object(temporal, size, value):
                         found[key] = cross_validate(method, name)
                     path.write_text(json.dumps(found, indent=0))
                     print(key, np.mean(found[key][0]), found[key][1], flush=True)
-        lines = table(method, found)
-        (HERE / f"sizes_{method}.md").write_text("\n".join(lines) + "\n")
+        write_tables("sizes", {file: table(file, found)})
 
 
-def table(method, found):
+def table(file, found):
     """Return the accuracy on held-out thirds by data set, and CPU seconds in all."""
     names = [re.sub("(?<=[a-z])(?=[A-Z])", "<wbr>", name) for name in NAMES]
-    lines = [
-        f"| steps left | {' | '.join(names)} | mean | CPU s |",
-        "|---" * (len(NAMES) + 3) + "|",
-    ]
-    for steps in TRIED[method][1]:
-        records = [found[f"{name}, {steps}"] for name in NAMES]
+    _, tried, _, values = TRIED[file]
+    columns = [tried, *names, "mean", "CPU s"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for value in values:
+        records = [found[f"{name}, {value}"] for name in NAMES]
         right = [np.mean(record[0]) for record in records]
-        seconds = sum(record[1] for record in records)
-        cells = " | ".join(f"{value:.3f}" for value in [*right, np.mean(right)])
-        lines.append(f"| {steps} | {cells} | {seconds:.0f} |")
+        cells = [f"{part:.3f}" for part in [*right, np.mean(right)]]
+        cells.append(f"{sum(record[1] for record in records):.0f}")
+        lines.append(f"| {value} | {' | '.join(cells)} |")
     return lines
 
 

@@ -125,21 +125,41 @@ def test_what_is_said_of_the_teacher_holds(page, found):
     assert f"{min(folds):.2f}, {max(folds):.2f}" == "0.57, 0.61"
 
 
-SIZES = {"to_cnn1d": "_STEPS_LEFT", "cnn1d": "_FRONT_STEPS_LEFT"}
+SIZES = {
+    "to_cnn1d": "_STEPS_LEFT",
+    "to_cnn1d_kernel": "_ONE_KERNEL",
+    "cnn1d": "_FRONT_STEPS_LEFT",
+    "cnn1d_kernel": "_FRONT_KERNEL",
+    "cnn1d_filters": "_FRONT_FILTERS",
+}
 
 
-@pytest.mark.parametrize("method", SIZES)
-def test_the_size_in_use_had_the_highest_mean_of_the_folds(page, method):
-    found = json.loads((BENCHMARKS / f"sizes_{method}.json").read_text())
+def means_of_folds(page, file):
+    """Return the mean over all data sets of each value that was tried."""
+    found = json.loads((BENCHMARKS / f"sizes_{file}.json").read_text())
     right = {}
     for key, (folds, _) in found.items():
-        name, steps = key.split(", ")
+        name, value = key.split(", ")
         assert name in page.NAMES
         assert len(folds) == 3
-        right.setdefault(int(steps), []).append(np.mean(folds))
-    means = {steps: np.mean(values) for steps, values in right.items()}
+        right.setdefault(int(value), []).append(np.mean(folds))
     assert {len(values) for values in right.values()} == {len(page.NAMES)}
-    assert getattr(temporal, SIZES[method]) == max(means, key=means.get)
+    return {value: np.mean(values) for value, values in right.items()}
+
+
+@pytest.mark.parametrize("file", ["to_cnn1d", "to_cnn1d_kernel", "cnn1d"])
+def test_the_size_in_use_had_the_highest_mean_of_the_folds(page, file):
+    means = means_of_folds(page, file)
+    assert getattr(temporal, SIZES[file]) == max(means, key=means.get)
+
+
+@pytest.mark.parametrize("file", ["cnn1d_kernel", "cnn1d_filters"])
+def test_a_size_in_use_was_behind_by_less_than_two_runs_differ(page, file):
+    means = means_of_folds(page, file)
+    used = means[getattr(temporal, SIZES[file])]
+    before = means_of_folds(page, "cnn1d")[temporal._FRONT_STEPS_LEFT]
+    assert f"{before:.3f} {used:.3f}" == "0.887 0.865"
+    assert 0 < max(means.values()) - used < before - used
 
 
 def test_what_is_said_of_mixing_holds():
@@ -773,6 +793,17 @@ def test_validation_strokes_chose_noise_and_temperature(strokes):
         mean = np.mean(page.scores(strokes, *level))
         assert mean == pytest.approx(np.mean(best), abs=0.0015)
     assert strokes["choice/people"]["one"] < min(best)
+    for method in page.SIZED:
+        means = {
+            units: np.mean(
+                [
+                    strokes[page.size_key(method, units, seed)]["score"]["one"]
+                    for seed in page.SEEDS
+                ]
+            )
+            for units in page.SIZES
+        }
+        assert min(means, key=means.get) == page.UNITS
 
 
 def test_what_is_said_of_paths_from_pictures_holds(strokes):
