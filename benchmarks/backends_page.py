@@ -12,13 +12,13 @@ PLAIN, COMPILED, JAX, TORCH = (
 # The backend, and whether TensorFlow is told to compile, as JAX does unasked.
 WAYS = {
     PLAIN: ("tensorflow",),
-    COMPILED: ("tensorflow", "compiled"),
     JAX: ("jax",),
     TORCH: ("torch",),
+    COMPILED: ("tensorflow", "compiled"),
 }
 
 # As short as a phone is narrow; the page says what TF is.
-HEADS = {PLAIN: "TF", COMPILED: "TF<br>compiled", JAX: "JAX", TORCH: "PyTorch"}
+HEADS = {PLAIN: "TF", JAX: "JAX", TORCH: "PyTorch", COMPILED: "TF<br>compiled"}
 
 
 def ways(found):
