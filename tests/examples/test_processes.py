@@ -251,9 +251,8 @@ def test_the_short_answer_trains_on_several_workers_or_devices(tmp_path):
         for cell in code_cells(read("notebooks/deploying/several_machines.ipynb"))
         if "short-answer" in cell.metadata.get("tags", [])
     ]
-    ending = (
-        "print('\\nlosses', len(model.weights[0].value.devices()), history.history)"
-    )
+    used = "len(model.weights[0].value.devices())"
+    ending = f"\nprint('\\nlosses', {used}, history.history)"
     (tmp_path / "answer.py").write_text(LEAN + answer + ending)
     found = []
     for workers, devices in ((1, 1), (1, 2), (2, 1)):
