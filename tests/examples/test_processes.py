@@ -26,14 +26,16 @@ pytestmark = pytest.mark.exhaustive
 # Programs of a few steps are compiled longer than they run.
 QUICK = "--xla_backend_optimization_level=0"
 
-# What Keras would load where it is installed, and `train_on_many.py` leaves out.
+# What Keras would load where it is installed, a second of each process.
 LEAN = """import sys
 sys.modules |= dict.fromkeys(["matplotlib", "pandas", "sklearn", "tensorflow"])
 """
 
 # Trains models one behind the other, since a process takes long to start. Writes the
 # mean loss of the epoch so far, step by step; FAULT spoils a step.
-WATCHED = """
+WATCHED = (
+    LEAN
+    + """
 import os, pathlib, signal, sys, time
 import train_on_many
 import keras, numpy as np
@@ -65,6 +67,7 @@ for model in os.environ["MODELS"].split():
         saved = keras.saving.load_model(f"{model}/model.keras")
         np.save(f"{model}.npy", saved(np.ones((1, 24, 3), "float32")))
 """
+)
 MODELS = ("cnn_lstm", "cnn1d")
 
 
