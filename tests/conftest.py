@@ -1,5 +1,6 @@
 """Fixtures shared by the tests of the book, and the same random examples everywhere."""
 
+import gc
 import os
 import re
 import subprocess
@@ -76,6 +77,11 @@ def pytest_collection_modifyitems(items):
             reason = f"only on TensorFlow: {TENSORFLOW_ONLY[each]}"
             if BACKEND != "tensorflow":
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish():
+    # LiteRT's converter makes the collector look at everything, for half a second.
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -5,6 +5,7 @@ below; they take eight seconds of CPU, once for each worker in place of each not
 """
 
 import functools
+import gc
 import json
 import os
 import subprocess
@@ -92,4 +93,5 @@ def _run(options: list[str], path: list[str], env: dict[str, str], cwd: str) -> 
     # What both would have found in a kernel at their import.
     matplotlib.rcParams["backend"] = "module://matplotlib_inline.backend_inline"
     pandas.set_option("display.max_columns", 20)
+    gc.freeze()  # it need not look through what was imported, again and again
     launch_new_instance()
