@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Why some tests are left out where Keras runs on another backend; the page on backends
 # says it in the same words.
 TENSORFLOW_ONLY = {
-    "export": "what `export_model` writes",
+    "export": "files that `export_model` or Keras exports",
     "compiled": "streams that are compiled",
     "fit": "what `check_targets` says, held against what `fit` does or says",
     "lengths": "`TimeDistributed` at a length that `fit` does not know",
@@ -27,8 +27,8 @@ TENSORFLOW_ONLY = {
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 if BACKEND == "torch":
-    # NumPy takes no tensor that wants a gradient; what the tests compare wants none. The
-    # package gets no such help, as readers have none.
+    # NumPy takes no tensor that wants a gradient; what the tests compare wants none.
+    # The package gets no such help, as readers have none.
     import torch
 
     as_array, wrapped = torch.Tensor.__array__, torch.Tensor.__array_wrap__

@@ -219,7 +219,14 @@ def test_attention_over_states_in_a_nested_model_is_refused():
         to_cnn1d(keras.Model(x, inner(states)))
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int32", "int64"])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        "bool",
+        "int32",
+        pytest.param("int64", marks=pytest.mark.tensorflow_only("64 bits")),
+    ],
+)
 @pytest.mark.parametrize("sequences", [True, False])
 def test_whole_numbers_are_read_as_the_recurrent_layer_reads_them(dtype, sequences):
     recurrent = layers.LSTM(4, return_sequences=sequences)

@@ -199,7 +199,9 @@ def test_inputs_of_the_same_length_are_changed_at_once():
 
 def test_the_sequence_that_leaks_is_named():
     inputs, gate = keras.Input((None, 2)), keras.Input((1,))
-    model = keras.Model((inputs, gate), inputs + gate[:, None] * ops.flip(inputs, axis=1))
+    model = keras.Model(
+        (inputs, gate), inputs + gate[:, None] * ops.flip(inputs, axis=1)
+    )
     with pytest.raises(AssertionError, match="of sequence 2 moved"):
         assert_causal(model, (series(samples=4), np.array([[0], [0], [1], [0]])))
 
