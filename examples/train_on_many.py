@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
-sys.modules["tensorflow"] = None  # where it is installed, Keras would load it as well
+# Where these are installed, Keras would load them too. Take out what you need yourself.
+sys.modules |= dict.fromkeys(["matplotlib", "pandas", "sklearn", "tensorflow"])
 
 import jax
 import keras
