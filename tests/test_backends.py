@@ -26,7 +26,7 @@ from cnnseq_helpers import (
     to_cnn1d,
 )
 
-from .conftest import ROOT
+from .conftest import BACKEND, ROOT
 
 # An import of TensorFlow fails in what follows, as where it is not installed.
 WITHOUT = """
@@ -216,3 +216,14 @@ def test_models_are_built_and_trained_without_tensorflow(tmp_path):
     assert "pip install tensorflow" in refused[0]
     assert "pip install tensorflow" in refused[1]
     assert "KERAS_BACKEND=tensorflow" in refused[2]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="on PyTorch")
+def test_pytorch_wants_what_the_page_says():
+    answer = layers.Dense(2)(np.ones((1, 3, 2), "float32"))
+    with pytest.raises(RuntimeError, match="requires grad"):
+        answer.numpy()  # which np.asarray asks for
+    assert keras.ops.convert_to_numpy(answer).shape == (1, 3, 2)
+    with pytest.raises(ValueError, match="step must be greater than zero"):
+        answer[:, ::-1]
+    assert keras.ops.flip(answer, axis=1).shape == (1, 3, 2)

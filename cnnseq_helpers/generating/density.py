@@ -213,7 +213,7 @@ def sample_mixture(
     array([3., 4.], dtype=float32)
     """
     channels = check_whole("sample_mixture", "channels", channels)
-    given = np.asarray(parameters, dtype="float64")
+    given = np.asarray(ops.convert_to_numpy(parameters), dtype="float64")
     components = _components("sample_mixture", given, channels)
     if not np.isfinite(given).all():
         raise ValueError(

@@ -362,7 +362,7 @@ def forget(model: Any) -> None:
     """Set the states of stateful layers to zero."""
     # Not by reset_state(), which fails on stacked cells in Keras 3.15.
     for state in rnn_states(model):
-        state.assign(keras.ops.zeros_like(state))
+        state.assign(keras.ops.zeros_like(state.value))  # JAX takes no variable
 
 
 @contextmanager

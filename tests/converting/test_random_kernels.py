@@ -280,6 +280,7 @@ def test_other_runtimes_answer_as_keras_does(
     np.testing.assert_allclose(exported([x, mask]), wanted, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.tensorflow_only("export")
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
 def test_keras_itself_exports_features_in_front_of_another_head(fitted, tmp_path):
     features = fitted.get_layer("normalised").output

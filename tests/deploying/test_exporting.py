@@ -23,9 +23,11 @@ from cnnseq_helpers import (
 )
 from cnnseq_helpers.deploying import formats
 
-from ..conftest import ROOT, sampled
+from ..conftest import BACKEND, ROOT, TENSORFLOW_ONLY, sampled
 
-pytestmark = pytest.mark.tensorflow_only("export")
+if BACKEND != "tensorflow":  # other backends can't even build some of the models
+    reason = f"only on TensorFlow: {TENSORFLOW_ONLY['export']}"
+    pytest.skip(reason, allow_module_level=True)
 
 CLIP = (6, 16, 16, 1)
 X = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")

@@ -299,10 +299,8 @@ def test_states_are_copies():
         each[...] = 0
     stream(x[:, 9:])
     stream.states = before
-    np.testing.assert_array_equal(
-        [each.sum() for each in before.values()],
-        [each.sum() for each in stream.states.values()],
-    )
+    for key, each in stream.states.items():
+        np.testing.assert_array_equal(each, before[key])
 
 
 def test_what_is_kept_does_not_grow_with_the_length():
@@ -626,13 +624,15 @@ def test_whole_numbers_are_not_cut_out_of_others(wrong):
 
 
 @pytest.mark.parametrize("before", [0, 3])
-def test_a_chunk_that_fails_leaves_the_stream_as_it_was(before):
-    model = tokens()  # of five words
+def test_a_chunk_that_fails_leaves_the_stream_as_it_was(before, monkeypatch):
+    model = tokens()
     words = np.random.default_rng(0).integers(0, 5, (2, 8))
     stream = to_streaming(model)
     found = [stream(words[:, :before])] if before else []
-    with pytest.raises(Exception, match="9 is not in"):
-        stream(np.full((2 if before else 1, 2), 9))
+    with monkeypatch.context() as patched:
+        patched.setattr(layers.Embedding, "call", lambda self, x: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            stream(np.full((2 if before else 1, 2), 4))
     found += [stream(words[:, before:]), stream.close()]
     close_to(np.concatenate(found, axis=1), model(words))
 

@@ -92,7 +92,7 @@ def test_extremes_give_numbers_and_finite_gradients():
     head = MixtureHead(5, 2)
     head.build((None, 25))
     head.set_weights([np.eye(25), np.zeros(25)])
-    assert np.isfinite(float(losses(y, head(raw), 2)))
+    assert np.isfinite(np.asarray(losses(y, head(raw), 2)))
     (gradient,) = gradients(lambda x: losses(y, head(x), 2), [raw])
     assert np.isfinite(gradient).all()
     drawn = sample_mixture(head(raw), 2, seed=0)
@@ -194,7 +194,7 @@ def test_mixed_precision_computes_the_density_in_float32():
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
         model = writer()
-        assert model(x).dtype == "float32"
+        assert keras.backend.standardize_dtype(model(x).dtype) == "float32"
         assert model.layers[1].compute_dtype == "float16"
         model.compile("adam", MixtureLoss(2))
         history = model.fit(x, 1000 * x, epochs=2, verbose=0).history["loss"]

@@ -50,7 +50,7 @@ def measured(layer, shape):
     """
     model = sequential(layer, shape=shape)
     model.set_weights([np.ones_like(weight) for weight in model.get_weights()])
-    return model, int(np.sum(model(np.ones((1, *shape), "float32"))))
+    return model, int(np.asarray(model(np.ones((1, *shape), "float32"))).sum())
 
 
 # --- Multiply-adds, layer by layer ----------------------------------------------------
