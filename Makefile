@@ -16,8 +16,8 @@ PYTEST := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OPENBLAS_NUM_THREADS
 PACKAGE_TESTS := tests cnnseq_helpers --ignore tests/book --ignore tests/browser \
   --ignore tests/examples
 ON_JAX := tests/padding/test_batches.py tests/tracing/test_tracing.py \
-  tests/targets/test_metrics.py tests/generating/test_decoding.py \
-  tests/video/test_scoring.py
+  tests/targets/test_checking.py tests/targets/test_metrics.py \
+  tests/generating/test_decoding.py tests/video/test_scoring.py tests/test_forecasting.py
 
 # Where this is set, as in some containers, each import of TensorFlow would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
