@@ -120,6 +120,7 @@ def distill(
     pack = partial(keras.tree.pack_sequence_as, trained.output)
     weights = _real_steps(x, outputs)
     trained.compile(keras.optimizers.Adam(learning_rate), pack(losses))
+    trained.optimizer.build(trained.trainable_variables)  # spares a second trace
     history = trained.fit(
         x,
         pack(outputs),
