@@ -56,10 +56,10 @@ notebooks: $(READY) ## execute every notebook in place (NOTEBOOKS=path for some)
 	$(BIN)/python tools/execute_notebooks.py $(or $(NOTEBOOKS),notebooks)
 
 test: $(READY) ## run the tests, each notebook included
-	$(PYTEST)
+	$(PYTEST) $(if $(EXHAUSTIVE),-m "")
 
-test-all: test ## run what is exhaustive as well, as CI does
-	EXHAUSTIVE=1 $(PYTEST) -m "exhaustive or hypothesis" tests
+test-all: ## run what is exhaustive as well, as CI does
+	EXHAUSTIVE=1 $(MAKE) test
 	KERAS_BACKEND=jax XLA_FLAGS=--xla_backend_optimization_level=0 $(PYTEST) \
 	  -m "not hypothesis and not exhaustive" $(ON_JAX)
 

@@ -124,7 +124,7 @@ def formats():
     import tensorflow as tf
     from shards import Shards, write_shards
 
-    samples, batch = page.SAMPLES, 64
+    samples, batch = page.SAMPLES, page.READ
     draw = np.random.default_rng(0)
     x = draw.normal(size=(samples, *SERIES)).astype("float32")
     y = draw.integers(CLASSES, size=samples)

@@ -9,11 +9,17 @@ KINDS = (LSTM, UNROLLED, CNN)
 LOOP = 23  # steps of the LSTM, behind pooling
 WORLDS = (1, 2, 4)
 BATCHES = {1: (16, 64, 256), 2: (64, 256), 4: (256,)}  # of all processes together
-SAMPLES, EPOCHS = 4_000, 5
+SAMPLES, EPOCHS, READ = 4_000, 5, 64  # of the formats; the last is their batch
 NPY = "`.npy`, memory-mapped, all shuffled"
 NPZ = "`.npz`, a shard at a time"
 PACKED = "`.npz`, compressed, a shard at a time"
 RECORDS = "TFRecord, a shuffle buffer of 1,000"
+FORMATS = {
+    NPY: "`.npy`",
+    NPZ: "`.npz`",
+    PACKED: "`.npz`, compressed",
+    RECORDS: "TFRecord",
+}  # short, for a phone
 NETWORKS = {"100 Gbit/s": 12.5e9, "10 Gbit/s": 1.25e9, "1 Gbit/s": 0.125e9}
 LATENCY = 100e-6  # seconds for each message of the exchange, assumed
 
@@ -23,10 +29,10 @@ def jax_version():
     return version("jax")
 
 
-def least(found, key, clock=0):
-    """Return the least seconds of a step, or with ``clock=1`` of the processor."""
+def least(found, key, cpu=False):
+    """Return the least seconds of a step, by the clock or of the processor."""
     world = key.split("/")[-2]
-    return float(np.min(found[f"processes/{world}"][key], axis=0)[clock])
+    return float(np.min(found[f"processes/{world}"][key], axis=0)[int(cpu)])
 
 
 def parameters(found, kind):
@@ -37,7 +43,7 @@ def parameters(found, kind):
 def line(found, kind):
     """Return (fixed, each): CPU seconds of a step in one process, and of a sample."""
     batches = BATCHES[1]
-    seconds = [least(found, f"step/{kind}/1/{batch}", clock=1) for batch in batches]
+    seconds = [least(found, f"step/{kind}/1/{batch}", cpu=True) for batch in batches]
     scale = 1 / np.array(seconds)  # relative errors count alike
     each, fixed = np.polyfit(batches, seconds, 1, w=scale)
     return fixed, each
@@ -59,21 +65,30 @@ def gain(found, kind, batch, machines, bandwidth):
 
 
 def steps(found):
-    """Return the steps a second: of one process by CPU time, of more by the clock."""
-    worlds = [world for world in WORLDS if f"processes/{world}" in found]
-    names = " | ".join(f"{n} process{'es' * (n > 1)}" for n in worlds)
-    lines = [f"| model | batch | {names} |", "|---|---:" + "|---:" * len(worlds) + "|"]
+    """Return the steps a second that are trained, and the batches that are read."""
+    lines = ["| | batch | 1 process | 2 | 4 |", "|---|---:|---:|---:|---:|"]
     for kind in KINDS:
         for batch in BATCHES[2]:
-            measured = [w for w in worlds if batch in BATCHES[w]]
             rates = [
-                1 / least(found, f"step/{kind}/{w}/{batch}", clock=int(w == 1))
-                for w in measured
+                shown(1 / least(found, f"step/{kind}/{world}/{batch}", world == 1))
+                if batch in BATCHES[world]
+                else ""
+                for world in WORLDS
             ]
-            cells = " | ".join(f"{float(f'{rate:.2g}'):g}" for rate in rates)
-            cells += " |" * (len(worlds) - len(measured))
-            lines.append(f"| {kind} | {batch:,} | {cells} |")
+            lines.append(f"| {kind} | {batch} | {' | '.join(rates)} |")
+    for way, name in FORMATS.items():
+        lines.append(f"| read {name} | {READ} | {shown(read(found, way))} | | |")
     return lines
+
+
+def read(found, way):
+    """Return how many batches of a format are read in a CPU second."""
+    return SAMPLES / READ / float(np.median(found["formats"][way]))
+
+
+def shown(rate):
+    """Return a number with two digits that count."""
+    return f"{float(f'{rate:.2g}'):,g}"
 
 
 def costs(found):
@@ -111,21 +126,11 @@ def paper(found):
     return lines
 
 
-def formats(found):
-    """Return the samples a CPU second of each format."""
-    lines = ["| shards | samples in a CPU second |", "|---|---:|"]
-    for way in (NPY, NPZ, PACKED, RECORDS):
-        rate = SAMPLES / np.median(found["formats"][way])
-        lines.append(f"| {way} | {float(f'{rate:.2g}'):,.0f} |")
-    return lines
-
-
 def tables(found):
     """Return the lines of each table by the name of its file."""
     return {
         "steps": steps(found),
         "costs": costs(found),
         "paper": paper(found),
-        "formats": formats(found),
         "measured": [found["measured"] + "."],
     }

@@ -60,7 +60,14 @@ def pytest_collection_modifyitems(items):
     # else all would reach the pages at once, and wait.
     pages = [item.path for item in items if "html" in getattr(item, "fixturenames", ())]
     first = [path for path in pages if path.name == "test_pdf.py"] or pages[:1]
-    items.sort(key=lambda item: (item.path not in first, item.path in pages))
+    longest = "test_pages.py"  # begun last, it would keep one worker busy alone
+    items.sort(
+        key=lambda item: (
+            item.path not in first,
+            item.path in pages,
+            item.path in pages and item.path.name != longest,
+        )
+    )
     for item in items:
         why = [mark.args[0] for mark in item.iter_markers("tensorflow_only")]
         if item.name == "cnnseq_helpers.deploying.exporting.export_model":

@@ -881,11 +881,13 @@ def test_what_is_said_of_several_processes_holds():
             assert four == pytest.approx(said, abs=0.25)
             assert sixteen < four
             assert page.gain(found, kind, 256, 4, network) < 1
-    rates = {
-        way: page.SAMPLES / np.median(found["formats"][way])
-        for way in (page.NPY, page.NPZ, page.PACKED, page.RECORDS)
-    }
-    assert rates[page.NPY] > 2 * rates[page.RECORDS]
+    rates = {way: page.read(found, way) for way in page.FORMATS}
+    packed = max(rates[page.PACKED], rates[page.RECORDS])
+    assert min(rates[page.NPY], rates[page.NPZ]) > 5 * packed  # "fastest by far"
+    trained = [1 / page.least(found, f"step/{k}/1/64", cpu=True) for k in page.KINDS]
+    assert rates[page.RECORDS] > 2 * max(trained)
+    assert page.shown(trained[0]) == "310"
+    assert page.shown(1 / page.least(found, f"step/{page.LSTM}/2/64")) == "4"
 
 
 # --- Forecasts ------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from statistics import median
@@ -24,6 +24,7 @@ class Visit:
     errors: list[str]
     outside: list[str]
     answer: int | None
+    barriers: list[str] = field(default_factory=list)  # what axe finds
 
 
 VISITS: dict[str, Visit] = {}

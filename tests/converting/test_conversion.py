@@ -65,7 +65,7 @@ def outputs_of(model, x):
 # --- Models of many kinds -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", sampled(MODELS, 2))
+@pytest.mark.parametrize("kind", sampled(MODELS, 6))
 def test_signature_and_other_layers_stay(kind):
     keras.utils.set_random_seed(0)
     model = MODELS[kind]()
@@ -98,7 +98,7 @@ def test_signature_and_other_layers_stay(kind):
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize("kind", sampled(MODELS, 4))
+@pytest.mark.parametrize("kind", sampled(MODELS, 8))
 def test_converted_model_runs_saves_loads_and_trains(kind, tmp_path):
     keras.utils.set_random_seed(0)
     model = MODELS[kind]()

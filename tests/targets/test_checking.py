@@ -88,7 +88,7 @@ def test_wrong_set_up_is_found(case):
 
 
 @pytest.mark.tensorflow_only("fit")
-@named(WRONG, 5)
+@named(WRONG, 10)
 def test_fit_does_what_is_said_of_it(case):
     model = case.model()
     try:
@@ -99,7 +99,7 @@ def test_fit_does_what_is_said_of_it(case):
 
 
 @pytest.mark.tensorflow_only("fit")
-@named(WRONG, 4)
+@named(WRONG, 8)
 def test_fix_gives_a_model_that_trains(case, request):
     keras.utils.set_random_seed(0)
     name = request.node.callspec.id
@@ -122,7 +122,7 @@ def test_right_set_up_raises_no_alarm(case):
 
 
 @pytest.mark.tensorflow_only("fit")
-@named(RIGHT, 5)
+@named(RIGHT, 10)
 def test_right_set_up_trains(case):
     keras.utils.set_random_seed(0)
     model = case.model()

@@ -89,7 +89,7 @@ def test_saves_loads_and_trains(predictor, num_frames, tmp_path):
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy")
     x = CLIPS[:, :4]
     y = CLIPS[:, 1:5] if num_frames is None else CLIPS[:, 4:6]
-    losses = model.fit(x, y, epochs=40, verbose=0).history["loss"]
+    losses = [model.train_on_batch(x, y) for _ in range(40)]  # means so far
     assert losses[-1] < 0.75 * losses[0]
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

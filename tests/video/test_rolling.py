@@ -168,8 +168,8 @@ def started_elsewhere():
 
 @pytest.mark.parametrize(
     ("make", "keeps"),
-    [(make, True) for make in KEEP.values()]
-    + [(make, False) for make in ALL_AGAIN.values()],
+    sampled([(make, True) for make in KEEP.values()], 3)
+    + sampled([(make, False) for make in ALL_AGAIN.values()], 2),
     ids=[*KEEP, *ALL_AGAIN],
 )
 def test_the_state_is_kept_where_nothing_else_remembers(make, keeps):
@@ -357,7 +357,7 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("kind", ATTACKS)
+@pytest.mark.parametrize("kind", sampled(ATTACKS, 3))
 def test_equals_a_loop_by_hand(kind):
     keras.utils.set_random_seed(0)
     model = ATTACKS[kind]()
