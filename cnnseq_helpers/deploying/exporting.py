@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import shutil
@@ -147,7 +146,7 @@ def export_model(
     sizes: list[int | None] = [None, 1] if form.option == "litert" else [None]
     if batch is not None:
         sizes = [check_whole("export_model", "batch", batch)]
-    with tempfile.TemporaryDirectory() as folder, _quiet(), _unsearched():
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         file = Path(folder) / f"model{target.suffix}"
         size = _write(model, file, form, sizes, options)
         operations = form.count_operations(file)
@@ -292,23 +291,6 @@ def _quiet() -> Iterator[None]:
             os.dup2(stream, number)
             os.close(stream)
         logging.disable(before)
-
-
-@contextmanager
-def _unsearched() -> Iterator[None]:
-    """Spare the garbage collector what there is already.
-
-    LiteRT's converter makes it look at everything, half a second with TensorFlow in
-    memory. What the converter itself leaves is collected as ever.
-    """
-    ours = gc.get_freeze_count() == 0  # else somebody set objects apart for good
-    if ours:
-        gc.freeze()
-    try:
-        yield
-    finally:
-        if ours:
-            gc.unfreeze()
 
 
 def _move(file: Path, target: Path) -> None:

@@ -1,6 +1,5 @@
 """export_model: each runtime answers as Keras does, and what can't be is refused."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from cnnseq_helpers import (
     step_model,
     to_cnn1d,
 )
-from cnnseq_helpers.deploying import exporting, formats
+from cnnseq_helpers.deploying import formats
 
 from ..conftest import BACKEND, ROOT, TENSORFLOW_ONLY, sampled
 
@@ -523,20 +522,3 @@ def test_another_backend_is_refused(tmp_path):
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert "KERAS_BACKEND=tensorflow" in result.stdout
-
-
-def test_the_garbage_collector_gets_back_what_it_was_spared():
-    before = gc.get_freeze_count()
-    with exporting._unsearched():
-        assert gc.get_freeze_count() > 0
-    assert gc.get_freeze_count() == before
-
-
-def test_what_was_set_apart_before_stays_so():
-    gc.freeze()
-    try:
-        with exporting._unsearched():
-            pass
-        assert gc.get_freeze_count() > 0
-    finally:
-        gc.unfreeze()
