@@ -75,16 +75,16 @@ def sampled(cases, every):
 def pytest_collection_modifyitems(items):
     # One worker builds the book, or prints it, while others test what needs no page:
     # else all would reach the pages at once, and wait.
-    pages = [item.path for item in items if "html" in getattr(item, "fixturenames", ())]
-    first = [path for path in pages if path.name == "test_pdf.py"] or pages[:1]
+    shown = (item for item in items if "html" in getattr(item, "fixturenames", ()))
+    pages = dict.fromkeys(item.path for item in shown)
+    first = [path for path in pages if path.name == "test_pdf.py"] or [*pages][:1]
     longest = "test_pages.py"  # begun last, it would keep one worker busy alone
-    items.sort(
-        key=lambda item: (
-            item.path not in first,
-            item.path in pages,
-            item.path in pages and item.path.name != longest,
-        )
-    )
+
+    def place(item):
+        path = item.path
+        return path not in first, path in pages, path.name != longest
+
+    items.sort(key=place)
     for item in items:
         why = [mark.args[0] for mark in item.iter_markers("tensorflow_only")]
         if item.name == "cnnseq_helpers.deploying.exporting.export_model":
