@@ -27,6 +27,7 @@ TENSORFLOW_ONLY = {
 }
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+collect_ignore = ["torch_arrays.py"]  # no doctests; it needs PyTorch
 if BACKEND == "torch":
     from . import torch_arrays  # noqa: F401 - it changes tensors of PyTorch
 
