@@ -26,6 +26,9 @@ TENSORFLOW_ONLY = {
     "64 bits": "numbers of 64 bits, which JAX makes 32 unless it is told",
 }
 
+# For XLA in other processes: programs of a few steps are compiled longer than they run.
+QUICK = "--xla_backend_optimization_level=0"
+
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 collect_ignore = ["torch_arrays.py"]  # no doctests; it needs PyTorch
 if BACKEND == "torch":

@@ -26,7 +26,7 @@ from cnnseq_helpers import (
     to_cnn1d,
 )
 
-from .conftest import BACKEND, ROOT
+from .conftest import BACKEND, QUICK, ROOT
 
 # An import of TensorFlow fails in what follows, as where it is not installed.
 WITHOUT = """
@@ -43,13 +43,13 @@ sys.meta_path.insert(0, Missing())
 
 def run_without(code, folder):
     """Run code on JAX without TensorFlow, and return what it prints last."""
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    known = {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "XLA_FLAGS": QUICK}
     code = f"{WITHOUT}{code}\nassert 'tensorflow' not in sys.modules\n"
-    known = "ignore:__array__ implementation doesn't accept:DeprecationWarning"
+    warning = "ignore:__array__ implementation doesn't accept:DeprecationWarning"
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-W", known, "-c", code],
+        [sys.executable, "-W", "error", "-W", warning, "-c", code],
         cwd=folder,
-        env=environment,
+        env=os.environ | known,
         capture_output=True,
         text=True,
     )

@@ -18,13 +18,11 @@ from shards import write_shards
 
 import cnnseq_helpers  # noqa: F401 - a saved model needs it
 from tests.book.notebooks import code_cells, read
+from tests.conftest import QUICK
 
 from . import EXAMPLES
 
 pytestmark = pytest.mark.exhaustive
-
-# Programs of a few steps are compiled longer than they run.
-QUICK = "--xla_backend_optimization_level=0"
 
 # What Keras would load where it is installed, a second of each process.
 LEAN = """import sys
