@@ -273,7 +273,7 @@ def in_eight_bits(kind, model, x, folder):
         )
     }
     stepped = helpers.export_model(step, file, seen[9], **options, **samples)
-    yield "step model", lambda x: list(steps_of(step, stepped, x))[-1][1]
+    yield "step model, all in 8 bits", lambda x: list(steps_of(step, stepped, x))[-1][1]
 
 
 def bits_table(folder):
