@@ -183,7 +183,7 @@ def random_cnn1d(
     mask : array_like of bool, (batch, time), optional
         Which steps are real, as of `pad_batch`, for series of different length.
     kernels : int
-        A multiple of 84, the number of patterns; each multiple has its own dilation.
+        A multiple of 84, the number of patterns, which come once for each dilation.
     seed : int
         Of all that is drawn.
 

@@ -174,7 +174,9 @@ CASES = {
     "`got an unexpected keyword argument 'mask'`": [
         lambda: type("Own", (layers.Layer,), {"call": lambda self, inputs: inputs})()(
             x, mask=real
-        )
+        ),
+        lambda: layers.MaxPooling1D(2)(x, mask=real),
+        lambda: layers.Dense(4)(x, mask=real),
     ],
     "`Cannot batch tensors with different shapes in component 0`": [
         lambda: batch(x[0], x[1, :, :2])
