@@ -82,7 +82,7 @@ bench: $(READY) ## repeat the longer measurements and write their tables
 	$(BIN)/python benchmarks/repeatable.py
 	$(BIN)/python benchmarks/exporting.py
 	$(BIN)/python benchmarks/machines.py
-	$(BIN)/python benchmarks/backends.py
+	$(BIN)/python benchmarks/backends.py $(if $(TORCH),--torch $(TORCH))
 	$(BIN)/python benchmarks/video.py
 	$(BIN)/python benchmarks/video_training.py
 	$(BIN)/python benchmarks/video_long.py
